@@ -1,0 +1,91 @@
+"""What a check is. One check a file; the file's name is its name in `policies/*.yaml`.
+
+A check module defines a class of this shape and ``plugin = ThatClass``; nothing else has to be edited. A check
+returns evidence (`Finding`s with scores); it never decides: thresholds live in the policy. It keeps no state of its
+own between segments: what went before is in `Context`, from which discarded and corrected text is already gone, so
+that a corrected claim leaves every check's memory by construction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, TypeAlias
+
+from pydantic import BaseModel, ConfigDict
+
+from guard.core.types import Channel, Evidence, Finding, Segment
+
+TEXT: frozenset[Channel] = frozenset({"reasoning", "content"})
+"""The channels a check of prose looks at."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotApplicable:
+    """The check had nothing to check against; `why` in a few words, counted and shown as they are."""
+
+    why: str
+
+
+Result: TypeAlias = tuple[Finding, ...] | NotApplicable
+"""Findings, none if the segment is clean; or why the check could not say."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What a check may look at beside the segment.
+
+    Attributes:
+        evidence: what the request supplies to check against.
+        kept: the segments before this one that still stand, oldest first.
+        memo: one dictionary a check and choice, for caching what is costly to work out from `evidence` or `kept`;
+            key by segment id where it depends on a segment.
+    """
+
+    evidence: Evidence
+    kept: tuple[Segment, ...] = ()
+    memo: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resources:
+    """What the server's configuration gives to checks: paths of facts files (`facts` in guard.yaml)."""
+
+    facts: tuple[Path, ...] = ()
+
+
+class Params(BaseModel):
+    """Base of a check's parameters: what stands beside `check:` in a policy, validated."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Check(Protocol):
+    """One way to tell that a statement is confabulated.
+
+    Class attributes:
+        version: changes when the same text could be scored differently; stored with every verdict.
+        inline: True if `examine` is a plain function that takes microseconds: it then runs before the text's last
+            characters are released. False: `examine` is a coroutine and runs beside the stream within a deadline.
+        channels: the channels it looks at.
+        Params: its parameters.
+
+    `__init__(params, resources)` loads what it needs and raises `ConfigError` if it cannot. One instance serves all
+    requests, from one event loop; several `examine` coroutines may be in flight.
+    """
+
+    version: ClassVar[str]
+    inline: ClassVar[bool]
+    channels: ClassVar[frozenset[Channel]]
+    Params: ClassVar[type[Params]]
+
+    def __init__(self, params: Any, resources: Resources) -> None: ...
+
+    def examine(self, segment: Segment, context: Context) -> Result | Awaitable[Result]:
+        """Look at one segment. An exception becomes `unscanned(error)`; it never reaches the client."""
+        ...
+
+
+Checks: TypeAlias = Mapping[str, Check]
+"""The loaded checks of a policy by name."""

@@ -1,0 +1,200 @@
+"""A supervision policy: which channels are watched, by which checks, and what a finding leads to.
+
+The schema of `policies/*.yaml` and the two decisions that need no state: what a check's findings amount to, and how
+a message is worded. It does not know sessions, budgets in flight or files.
+"""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from guard.core.types import Channel, Finding
+
+Release = Literal["immediate", "checked"]
+Unit = Literal["sentence", "paragraph", "whole"]
+Score = Annotated[float, Field(ge=0, le=1)]
+Act = Literal["none", "flag", "interrupt"]
+
+FIELDS = frozenset({"reason", "correction", "claim", "evidence"})
+"""What a message template may name."""
+
+_SPACE = re.compile(r"\s+")
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Watch(_Model):
+    """How one channel is released and corrected."""
+
+    release: Release = "checked"
+    unit: Unit = "sentence"
+    max_hold_ms: Annotated[int, Field(gt=0)] = 2500
+    correct: Literal["interrupt", "retract"] = "interrupt"
+
+    @model_validator(mode="after")
+    def _retract_needs_checked(self) -> Self:
+        if self.correct == "retract" and self.release != "checked":
+            raise ValueError("correct: retract requires release: checked (what a client has been sent cannot be taken back)")
+        return self
+
+
+class CheckUse(_Model):
+    """One entry under `checks:`. What the policy decides is here; everything else is the check's own `params`."""
+
+    check: str
+    flag_at: Score = 0.5
+    interrupt_at: Score | None = 0.85
+    """None: this check flags and never interrupts."""
+    deadline_ms: Annotated[int, Field(gt=0)] = 1000
+    only_if: tuple[str, ...] = ()
+    channels: tuple[Channel, ...] | None = None
+    params: Mapping[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather_params(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping) or "params" in data:
+            return data
+        own = {k: v for k, v in data.items() if k in cls.model_fields}
+        return own | {"params": {k: v for k, v in data.items() if k not in cls.model_fields}}
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.interrupt_at is not None and self.interrupt_at < self.flag_at:
+            raise ValueError(f"interrupt_at {self.interrupt_at!r} is below flag_at {self.flag_at!r}")
+        return self
+
+    def judge(self, findings: tuple[Finding, ...]) -> Act:
+        """What these findings amount to under this policy's thresholds."""
+        score = max((f.score for f in findings), default=-1.0)
+        if self.interrupt_at is not None and score >= self.interrupt_at:
+            return "interrupt"
+        return "flag" if score >= self.flag_at else "none"
+
+
+def _template(text: str) -> str:
+    try:
+        names = {name for _, name, _, _ in string.Formatter().parse(text) if name is not None}
+    except ValueError as error:
+        raise ValueError(f"message {text!r}: {error}") from None
+    if unknown := names - FIELDS:
+        raise ValueError(f"message {text!r} names {sorted(unknown)!r}; it may name {sorted(FIELDS)!r}")
+    return text
+
+
+class Interrupt(_Model):
+    """Wording and budgets of interruptions, for a whole response."""
+
+    message: str = "No, {reason} {correction}"
+    unknown: str = "No, I do not know that. "
+    max_per_response: Annotated[int, Field(ge=0)] = 3
+    max_per_check: Annotated[int, Field(ge=0)] = 2
+    cooldown_segments: Annotated[int, Field(ge=0)] = 1
+    max_late_segments: Annotated[int, Field(ge=0)] = 3
+    max_wasted_tokens: Annotated[int, Field(ge=0)] = 4096
+    at_limit: Literal["caveat", "release", "stop"] = "caveat"
+
+    _check = field_validator("message", "unknown")(_template)
+
+
+class Retract(_Model):
+    """Wording of a retraction for which no true statement is at hand."""
+
+    unknown: str = "I could not confirm this. "
+    _check = field_validator("unknown")(_template)
+
+
+class Reask(_Model):
+    """What a backend that cannot continue a turn is told when it is asked again."""
+
+    message: str = "No, {reason} {correction} Continue from where the answer stopped."
+    _check = field_validator("message")(_template)
+
+
+class Recording(_Model):
+    """What is written down."""
+
+    clean_per_interruption: Annotated[float, Field(ge=0)] = 1.0
+    prompts: Literal["full", "redacted", "none"] = "full"
+    top_logprobs: Annotated[int, Field(ge=0, le=20)] = 0
+    counterfactual: Annotated[float, Field(ge=0, le=1)] = 0.0
+    reveal: bool = False
+    on_store_error: Literal["continue", "stop"] = "continue"
+
+
+class Case(_Model):
+    """A case that proves the policy: `guard check` plays `text` to it and compares."""
+
+    name: str
+    text: str
+    channel: Literal["reasoning", "content"] = "reasoning"
+    evidence: tuple[str, ...] = ()
+    interrupted: tuple[str, ...] = ()
+    """The claims that must be interrupted, each a part of `text`, in order; none if empty."""
+
+
+class Policy(_Model):
+    """A whole policy file."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
+    mode: Literal["supervise", "observe", "off"] = "supervise"
+    """`observe`: everything is checked and logged, nothing is held back or interrupted. `off`: nothing is checked."""
+    watch: Mapping[Channel, Watch] = Field(default_factory=dict)
+    checks: tuple[CheckUse, ...] = ()
+    interrupt: Interrupt = Interrupt()
+    retract: Retract = Retract()
+    reask: Reask = Reask()
+    on_unscanned: Literal["release", "stop"] = "release"
+    record: Recording = Recording()
+    cases: tuple[Case, ...] = ()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        names = [use.check for use in self.checks]
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise ValueError(f"checks named twice: {sorted(twice)!r}")
+        for position, use in enumerate(self.checks):
+            if strangers := set(use.only_if) - set(names[:position]):
+                raise ValueError(f"check {use.check!r}: only_if names {sorted(strangers)!r}, which no earlier check is")
+        if self.mode == "observe" and any(w.release != "immediate" for w in self.watch.values()):
+            raise ValueError("mode: observe holds nothing back: every watched channel must have release: immediate")
+        return self
+
+    def use(self, check: str) -> CheckUse:
+        """The entry of a check by name."""
+        return next(use for use in self.checks if use.check == check)
+
+
+def word(template: str, finding: Finding, claim: str) -> str:
+    """Fill a message: one line, single spaces, no trailing space; empty fields leave no gap."""
+    filled = template.format(
+        reason=finding.reason, correction=finding.correction, claim=claim.strip(), evidence=finding.evidence
+    )
+    return _SPACE.sub(" ", filled).strip()
+
+
+def interruption_text(policy: Policy, finding: Finding, claim: str) -> str:
+    """What guard writes behind a claim: the message, or `unknown` where neither reason nor correction is at hand.
+
+    A bare reason does not help a model that does not know better (measured: no gain), so where there is no
+    correction, leave to say so takes its place.
+    """
+    if not (finding.reason or finding.correction):
+        return word(policy.interrupt.unknown, finding, claim)
+    if not finding.correction:
+        finding = replace(finding, correction=policy.retract.unknown)
+    return word(policy.interrupt.message, finding, claim)
+
+
+def retraction_text(policy: Policy, finding: Finding, claim: str) -> str:
+    """What guard writes in a claim's place: the true statement, or `retract.unknown`."""
+    return finding.correction.strip() or word(policy.retract.unknown, finding, claim)
+

@@ -1,0 +1,22 @@
+"""What an exporter is: one training format a file, named as TRL names it.
+
+An exporter module defines ``plugin``, an object of this shape. It reads interruption records as the store returns
+them and knows nothing about databases or files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Protocol
+
+Row = Mapping[str, Any]
+"""One training row, ready for JSON."""
+
+
+class Exporter(Protocol):
+    """One training format."""
+
+    def rows(self, records: Iterable[Mapping[str, Any]], *, tokenizer: Any | None = None) -> Iterator[Row]:
+        """Turn interruption records into rows, in order. `tokenizer` is a Hugging Face tokenizer with the target
+        model's chat template; without one, rows are in the canonical span form."""
+        ...
