@@ -128,17 +128,7 @@ class ClientLeft:
 
 
 Event: TypeAlias = (
-    Opened
-    | Delta
-    | ToolDelta
-    | Extra
-    | Finished
-    | Failed
-    | Checked
-    | Unchecked
-    | HoldExpired
-    | Recorded
-    | ClientLeft
+    Opened | Delta | ToolDelta | Extra | Finished | Failed | Checked | Unchecked | HoldExpired | Recorded | ClientLeft
 )
 
 # Commands: from the session to the driver -------------------------------------------------------------------------
@@ -149,7 +139,8 @@ class Piece:
     """One thing to send: the upstream's chunk as it came (`raw`), or text to put into one.
 
     With `raw` None the driver encodes `text` in `channel` (in `form`, the field the upstream uses), with `guard`
-    and `logprobs` beside it. A piece without text carries only its `guard`.
+    and `logprobs` beside it. A piece without text carries only its `guard`. `tag`: the text is an inline reasoning
+    tag, sent as content and part of no channel.
     """
 
     channel: Channel
@@ -159,6 +150,7 @@ class Piece:
     guard: GuardEvent | None = None
     logprobs: Any = None
     call: ToolDelta | None = None
+    tag: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,8 +162,8 @@ class Emit:
 
 @dataclass(frozen=True, slots=True)
 class RunCheck:
-    """Run a check on a segment and answer with `Checked` or `Unchecked`: at once if it is inline, before any other
-    event; else within its deadline, while the stream goes on."""
+    """Run a check on a segment and answer with `Checked` or `Unchecked`: if it is inline, as soon as the other
+    commands of the list are done and before any other event; else within its deadline, while the stream goes on."""
 
     segment: Segment
     check: str
@@ -226,6 +218,4 @@ class Finish:
     summary: Summary | None = None
 
 
-Command: TypeAlias = (
-    Emit | RunCheck | StartHold | DropChecks | CancelAttempt | Record | OpenAttempt | Finish
-)
+Command: TypeAlias = Emit | RunCheck | StartHold | DropChecks | CancelAttempt | Record | OpenAttempt | Finish

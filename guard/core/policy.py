@@ -42,7 +42,9 @@ class Watch(_Model):
     @model_validator(mode="after")
     def _retract_needs_checked(self) -> Self:
         if self.correct == "retract" and self.release != "checked":
-            raise ValueError("correct: retract requires release: checked (what a client has been sent cannot be taken back)")
+            raise ValueError(
+                "correct: retract requires release: checked (what a client has been sent cannot be taken back)"
+            )
         return self
 
 
@@ -197,4 +199,3 @@ def interruption_text(policy: Policy, finding: Finding, claim: str) -> str:
 def retraction_text(policy: Policy, finding: Finding, claim: str) -> str:
     """What guard writes in a claim's place: the true statement, or `retract.unknown`."""
     return finding.correction.strip() or word(policy.retract.unknown, finding, claim)
-

@@ -30,7 +30,8 @@ _CANDIDATE = re.compile(r"[.!?…\n。！？｡]")
 _NEWLINE = re.compile(r"\n")
 _END = re.compile(r"([.!?…]{1,%d}|[。！？｡]{1,%d})[\"'”’)\]*_»」』）]{0,%d}" % (CLOSERS, CLOSERS, CLOSERS))
 _CLAUSE = re.compile(
-    r"[;:,，、；：—](?=\s|[^\x00-\x7f])|\s(?=(?:so|then|therefore|because|but|and|which|hence|since|while)\s)", re.I
+    r"[;:,，、；：—](?=\s|[^\x00-\x7f])|\s(?=(?:so|then|therefore|because|but|and|which|hence|since|while)\s)",
+    re.I,
 )
 _WORD = re.compile(r"[^\W\d_](?:[^\W\d_]|\.(?=[^\W\d_]))*$")
 _MARKER = re.compile(r"\s*(?:[-*+]\s+)?\(?(?:\d{1,3}|[A-Za-z]|[ivxIVX]{1,4})$")
@@ -86,8 +87,16 @@ class Segmenter:
     def flush(self) -> int | None:
         """The text is over: the end of the last segment, or None if nothing but white space is left."""
         if self._limit is None:
-            return self._start + self._solid if self._solid else None
+            return self._flush_whole()
         return self._close(len(self._buffer.rstrip())) if self._buffer.strip() else None
+
+    def _flush_whole(self) -> int | None:
+        if not self._solid:
+            return None
+        self._start += self._solid
+        self._position -= self._solid
+        self._solid = 0
+        return self._start
 
     def _take_whole(self, text: str) -> None:
         if solid := len(text.rstrip()):

@@ -19,7 +19,7 @@ CHANNELS: tuple[Channel, ...] = ("reasoning", "content", "tool_calls")
 Origin = Literal["model", "guard", "client"]
 """Who wrote a stretch of text: the policy model, guard (a correction), or the client (an unfinished assistant turn)."""
 
-Correction = Literal["interrupt", "retract", "restart"]
+Correct = Literal["interrupt", "retract", "restart"]
 """How a claim is corrected: "No, ..." after it; cut out and replaced; or, where text must not be injected
 (structured output), the channel asked for again from its start."""
 
@@ -158,7 +158,7 @@ class Interruption:
     choice: int
     number: int
     attempt: int
-    correct: Correction
+    correct: Correct
     late: bool
     claim: Claim
     kept: Mapping[Channel, str]
@@ -181,6 +181,10 @@ class Closing:
     continuation: Continuation | None
     followed: str
     """Model text of the claim's channel after the correction, up to the next flagged or unscanned segment."""
+    answer: str = ""
+    """The content after that, where the claim was in the reasoning and nothing after it was flagged or unscanned."""
+    complete: bool = False
+    """Whether `followed` and `answer` reach the end of the turn, so that its end may be learnt too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

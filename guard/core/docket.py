@@ -1,0 +1,93 @@
+"""The segments that stand, and what each still waits for: the answer to "how far may the tape be released?"
+
+Knows nothing of budgets or corrections. A segment that was discarded is not here any more, so a verdict that names
+it finds nothing: that is all there is to staleness.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from guard.core.types import Segment, Verdict
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Entry:
+    """A standing segment.
+
+    Attributes:
+        start, end: its place on the tape.
+        shown: add this to an offset in its channel to get the offset in what the client received.
+        checked: whether its channel holds text back until it is judged.
+        inline, pending: checks that have not answered; text behind an inline one is not released in any channel.
+        asked: checks that an earlier finding called for.
+        expired: checks whose hold ran out before they answered; they may still answer.
+        settled: the claim has been corrected or limited; further verdicts on it are only noted.
+    """
+
+    segment: Segment
+    start: int
+    end: int
+    shown: int
+    checked: bool
+    inline: set[str] = field(default_factory=set)
+    pending: set[str] = field(default_factory=set)
+    asked: set[str] = field(default_factory=set)
+    expired: set[str] = field(default_factory=set)
+    verdicts: dict[str, Verdict] = field(default_factory=dict)
+    settled: bool = False
+
+    @property
+    def judged(self) -> bool:
+        """No verdict is outstanding that anything has to wait for."""
+        return self.settled or not (self.inline or self.pending)
+
+
+class Docket:
+    """Standing segments in the order of the turn."""
+
+    __slots__ = ("_entries", "_line")
+
+    def __init__(self) -> None:
+        self._entries: dict[int, Entry] = {}
+        self._line: list[Entry] = []  # those that may still hold something: the rest need no more looking at
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(self._entries.values())
+
+    def add(self, entry: Entry) -> None:
+        """The next segment of the turn."""
+        self._entries[entry.segment.id] = entry
+        self._line.append(entry)
+
+    def get(self, segment: int) -> Entry | None:
+        """The entry, or None if the segment was discarded."""
+        return self._entries.get(segment)
+
+    def after(self, segment: int) -> list[Entry]:
+        """The entries behind a segment."""
+        return [entry for id_, entry in self._entries.items() if id_ > segment]
+
+    def drop(self, entry: Entry) -> None:
+        """The segment is discarded."""
+        del self._entries[entry.segment.id]
+        if entry in self._line:
+            self._line.remove(entry)
+
+    @property
+    def waiting(self) -> list[Entry]:
+        """The entries with an outstanding verdict, in order."""
+        return [entry for entry in self._line if not entry.judged]
+
+    def frontier(self, sent: int) -> int | None:
+        """Where the tape, sent as far as `sent`, must stop; None if no closed segment holds it."""
+        if not self._line:
+            return None
+        self._line = [entry for entry in self._line if not entry.judged or (entry.checked and entry.end > sent)]
+        waiting = False
+        for entry in self._line:
+            if (entry.inline and not entry.settled) or (entry.checked and (waiting or not entry.judged)):
+                return entry.start
+            waiting = waiting or not entry.judged
+        return None

@@ -1,0 +1,397 @@
+"""The state machine of one choice: `receive(event) -> [command]`. Nothing in it waits.
+
+It knows the policy, the turn so far and what has been sent. It does not know clocks, backends, HTTP or how a check
+works. Its rules, each with a mutant that a test kills (`make mutants`):
+
+1. What a client has been sent cannot be taken back. In a `checked` channel nothing is released before it, all that
+   stands before it and every earlier channel is judged; in an `immediate` one a delta goes out once the inline
+   checks of the segments it closes have run, split at the segment's end.
+2. Nothing stale acts. An upstream event of an earlier attempt changes nothing; a verdict is stale only if its
+   segment was discarded. Text that guard put in is never checked.
+3. Exactly one `Finish`, in whatever order things happen. It waits for the last verdict and is void if its text is
+   discarded.
+4. Cutting never matters: same text, same segments, same verdicts, same interruptions.
+5. Logged, then resumed: no attempt opens before `Recorded` of the interruption that it continues.
+6. Budgets hold. The same claim again is interrupted visibly once, then limited.
+7. An interruption is a value and a transition, never an exception.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from guard.core import events as ev
+from guard.core.config import CheckSpec, Config, watched
+from guard.core.correction import Action, Corrector
+from guard.core.docket import Entry
+from guard.core.events import Command
+from guard.core.log import Log
+from guard.core.resume import Seam
+from guard.core.turn import Cut, Turn
+from guard.core.types import Finding, GuardEvent, Resume, Segment, Status, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class _Ending:
+    """Why the choice is about to finish; void if a cut discards the text it belongs to."""
+
+    reason: str
+    raw: object = None
+    error: str | None = None
+    status: int = 200
+
+
+class Session:
+    """One choice of one response.
+
+    `receive` takes the events in the order they happen and returns what is to be done, in order. An inline
+    `RunCheck` must be answered before the next event of any other kind; everything else may come whenever it comes.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._policy = config.policy
+        self._uses = {use.check: use for use in config.policy.checks}
+        self._specs = [spec for spec in config.checks if spec.name in self._uses]
+        self._turn = Turn(watched(config), config.prefix)
+        self._corrector = Corrector(
+            name=f"{config.session}.{config.choice}",
+            choice=config.choice,
+            policy=config.policy,
+            turn=self._turn,
+            structured=config.structured,
+            max_tokens=config.max_tokens,
+            count=config.count,
+        )
+        self._log = Log(config.choice)
+        self._attempt = 0
+        self._awaiting: tuple[str, Resume] | None = None
+        self._ending: _Ending | None = None
+        self._examined: Entry | None = None
+        self._seam: Seam | None = None
+        self._held: list[ev.Delta] = []
+        self._out: list[Command] = []
+        self.done = False
+        self._handlers: dict[type, Callable[..., None]] = {
+            ev.Opened: self._opened,
+            ev.Delta: self._delta,
+            ev.ToolDelta: self._tool_delta,
+            ev.Extra: self._extra,
+            ev.Finished: self._finished,
+            ev.Failed: self._failed,
+            ev.Checked: self._checked,
+            ev.Unchecked: self._unchecked,
+            ev.HoldExpired: self._hold_expired,
+            ev.Recorded: self._recorded,
+            ev.ClientLeft: self._client_left,
+        }
+
+    @property
+    def attempt(self) -> int:
+        """The attempt whose events count."""
+        return self._attempt
+
+    @property
+    def kept(self) -> tuple[Segment, ...]:
+        """The segments that stand and were not interrupted, oldest first: what a check may build on."""
+        return tuple(entry.segment for entry in self._turn.docket if not entry.settled)
+
+    def receive(self, event: ev.Event) -> list[Command]:
+        """Take one event; return the commands it leads to, in order. After the `Finish` nothing does anything."""
+        if self.done:
+            return []
+        self._out = []
+        self._handlers[type(event)](event)
+        if not self.done:
+            self._advance()
+        return self._out
+
+    # The upstream
+
+    def _current(self, attempt: int) -> bool:
+        return attempt == self._attempt and self._ending is None and self._awaiting is None
+
+    def _opened(self, event: ev.Opened) -> None:
+        if not self._current(event.attempt) or not event.attempt:
+            return
+        self._log.continued(event.attempt, event.continuation)
+        channel = self._turn.channel or "content"
+        self._seam = Seam(
+            delivered=self._turn.tape.text("content") if event.continuation == "reask" else "",
+            written=self._turn.transcripts[channel].by("model"),
+            stops=self._config.stops,
+        )
+
+    def _delta(self, event: ev.Delta) -> None:
+        if not event.text or not self._current(event.attempt):
+            return
+        if self._seam is not None and (event.channel == "content" or self._turn.channel == event.channel):
+            self._held.append(event)
+            self._join(final=False)
+        else:
+            self._turn.text(event, event.raw if event.attempt == 0 else None)
+
+    def _join(self, final: bool) -> None:
+        """Let the held opening of an attempt through once it is clear how it joins what stands before it."""
+        assert self._seam is not None
+        join = self._seam.join("".join(delta.text for delta in self._held), final) if self._seam.needed else None
+        if join is None and self._seam.needed:
+            return
+        held, self._held, self._seam = self._held, [], None
+        if join and join.astray:
+            self._astray(held)
+        elif join and join.stopped:
+            self._cancel()
+            self._ending = _Ending("stop")
+        else:
+            self._let_through(held, join.skip if join else 0)
+
+    def _let_through(self, held: Sequence[ev.Delta], skip: int) -> None:
+        for delta in held:
+            gone, skip = min(skip, len(delta.text)), max(0, skip - len(delta.text))
+            if gone < len(delta.text):
+                kept = replace(delta, text=delta.text[gone:], tokens=() if gone else delta.tokens)
+                self._turn.text(kept, None)
+
+    def _astray(self, held: Sequence[ev.Delta]) -> None:
+        """A re-asked answer started over and cannot be joined: the policy's `at_limit` decides what is left."""
+        action = self._policy.interrupt.at_limit
+        self._turn.announce(self._plain_event("limit", "restarted"))
+        if action == "release":
+            self._let_through(held, 0)
+            return
+        self._cancel()
+        self._ending = _Ending("stop" if action == "caveat" else "content_filter")
+
+    def _tool_delta(self, event: ev.ToolDelta) -> None:
+        if self._current(event.attempt):
+            self._settle_seam()
+            self._turn.tool(event, event.raw if event.attempt == 0 else None)
+
+    def _extra(self, event: ev.Extra) -> None:
+        if self._current(event.attempt):
+            self._turn.extra(event)
+
+    def _finished(self, event: ev.Finished) -> None:
+        if self._current(event.attempt):
+            self._settle_seam()
+            if self._current(event.attempt):
+                raw = event.raw if event.attempt == 0 else None
+                self._end(_Ending(event.reason, raw))
+
+    def _failed(self, event: ev.Failed) -> None:
+        if self._current(event.attempt):
+            self._settle_seam()
+            self._end(_Ending("error", None, event.error, event.status))
+
+    def _settle_seam(self) -> None:
+        if self._held:
+            self._join(final=True)
+
+    def _end(self, ending: _Ending) -> None:
+        """The turn's text is whole: what is open becomes segments, and the ending waits for their verdicts."""
+        self._turn.flush()
+        self._turn.close_tools()
+        self._ending = ending
+
+    def _cancel(self) -> None:
+        self._out.append(ev.CancelAttempt(self._attempt))
+
+    # Segments and verdicts
+
+    def _advance(self) -> None:
+        """Take the turn as far as it can go without another event."""
+        while self._examined is None and (entry := self._turn.next_segment(self._attempt)):
+            self._admit(entry)
+        settled = self._ending is not None and self._examined is None and not self._turn.docket.waiting
+        if pieces := self._turn.release(final=settled and self._awaiting is None):
+            self._out.append(ev.Emit(tuple(pieces)))
+        if settled and self._awaiting is None:
+            self._finish()
+
+    def _admit(self, entry: Entry) -> None:
+        """A segment is whole: ask for its checks, inline ones first."""
+        self._corrector.budget.segment()
+        self._log.segment(entry.segment)
+        specs = [spec for spec in self._specs if self._applies(spec, entry.segment)]
+        entry.pending = {spec.name for spec in specs if not spec.inline}
+        if self._turn.after_tools and entry.segment.channel != "tool_calls":
+            self._skip(entry, specs)
+            return
+        entry.inline = {spec.name for spec in specs if spec.inline}
+        self._out += [ev.RunCheck(entry.segment, spec.name) for spec in specs if spec.inline]
+        if entry.inline:
+            self._examined = entry
+        else:
+            self._start_slow(entry)
+
+    def _applies(self, spec: CheckSpec, segment: Segment) -> bool:
+        use = self._uses[spec.name]
+        channels = spec.channels if use.channels is None else spec.channels & set(use.channels)
+        return segment.channel in channels and not use.only_if
+
+    def _skip(self, entry: Entry, specs: Sequence[CheckSpec]) -> None:
+        entry.pending = set()
+        for spec in specs:
+            self._unscanned(entry, spec.name, "after_tool_calls")
+
+    def _start_slow(self, entry: Entry) -> None:
+        self._out += [ev.RunCheck(entry.segment, spec.name) for spec in self._specs if spec.name in entry.pending]
+        if entry.checked and self._turn.docket.waiting:
+            ms = self._turn.watch[entry.segment.channel].max_hold_ms
+            self._out.append(ev.StartHold(entry.segment.id, ms))
+
+    def _checked(self, event: ev.Checked) -> None:
+        entry = self._answered(event.segment, event.check)
+        if entry is None:
+            return
+        act = self._uses[event.check].judge(event.findings)
+        verdict = self._verdict(entry, event.check, "clean" if act == "none" else "flagged", "", event.findings)
+        if act != "none" and not entry.settled:
+            self._escalate(entry, event.check)
+        if act == "interrupt" and not entry.settled:
+            verdict = self._act(entry, verdict)
+        self._log.verdict(entry, verdict)
+        self._after_inline(entry)
+
+    def _unchecked(self, event: ev.Unchecked) -> None:
+        entry = self._answered(event.segment, event.check)
+        if entry is None:
+            return
+        if event.status == "unscanned":
+            self._unscanned(entry, event.check, event.why)
+        else:
+            self._log.verdict(entry, self._verdict(entry, event.check, "not_applicable", event.why))
+        self._after_inline(entry)
+
+    def _answered(self, segment: int, check: str) -> Entry | None:
+        """The standing segment that waits for this check, or None: then the verdict is stale or a repetition."""
+        entry = self._turn.docket.get(segment)
+        if entry is None:
+            return None
+        for waiting in (entry.inline, entry.pending, entry.expired):
+            if check in waiting:
+                waiting.discard(check)
+                return entry
+        return None
+
+    def _after_inline(self, entry: Entry) -> None:
+        if entry is self._examined and not entry.inline:
+            self._examined = None
+            if not entry.settled:
+                self._start_slow(entry)
+
+    def _escalate(self, entry: Entry, check: str) -> None:
+        """Ask the checks that wait for this one to flag something, each once."""
+        for spec in self._specs:
+            if check in self._uses[spec.name].only_if and spec.name not in entry.asked:
+                entry.asked.add(spec.name)
+                (entry.inline if spec.inline else entry.pending).add(spec.name)
+                if spec.inline or self._examined is not entry:
+                    self._out.append(ev.RunCheck(entry.segment, spec.name))
+
+    def _hold_expired(self, event: ev.HoldExpired) -> None:
+        if self._turn.docket.get(event.segment) is None:
+            return
+        for entry in self._turn.docket.waiting:
+            standing = self._turn.docket.get(entry.segment.id) is not None
+            if standing and entry.segment.id <= event.segment:
+                late, entry.pending = sorted(entry.pending), set()
+                entry.expired.update(late)
+                for check in late:
+                    self._unscanned(entry, check, "hold")
+
+    def _unscanned(self, entry: Entry, check: str, why: str) -> None:
+        self._log.verdict(entry, self._verdict(entry, check, "unscanned", why))
+        if self._policy.on_unscanned == "stop" and self._policy.mode == "supervise" and not entry.settled:
+            segment = entry.segment
+            span = (segment.start + entry.shown, segment.end + entry.shown)
+            event = replace(self._plain_event("unscanned", why), check=check, channel=segment.channel, span=span)
+            self._stopped(entry, self._corrector.stop(entry, event), "content_filter")
+
+    def _verdict(
+        self, entry: Entry, check: str, status: Status, why: str, findings: tuple[Finding, ...] = ()
+    ) -> Verdict:
+        version = next(spec.version for spec in self._specs if spec.name == check)
+        return Verdict(
+            segment=entry.segment.id, check=check, version=version, status=status, why=why, findings=findings
+        )
+
+    # Corrections and the end
+
+    def _act(self, entry: Entry, verdict: Verdict) -> Verdict:
+        action = self._corrector.act(entry, verdict, self._attempt)
+        verdict = replace(verdict, disposition=action.disposition)
+        if action.interruption and action.resume:
+            self._interrupted(entry, action, action.resume)
+        elif action.stop:
+            self._stopped(entry, action.cut, action.stop)
+        return verdict
+
+    def _interrupted(self, entry: Entry, action: Action, resume: Resume) -> None:
+        assert action.interruption is not None
+        assert action.cut is not None
+        self._cut_short(entry, action.cut)
+        self._log.discarded_tokens += action.interruption.tokens_wasted
+        self._log.interrupted(action.interruption, entry.segment, action.channel, action.at)
+        self._awaiting = action.interruption.id, resume
+        self._attempt = action.interruption.attempt + 1
+        self._out.append(ev.Record(action.interruption))
+
+    def _stopped(self, entry: Entry, cut: Cut | None, reason: str) -> None:
+        self._cut_short(entry, cut)
+        self._ending = _Ending(reason)
+
+    def _cut_short(self, entry: Entry, cut: Cut | None) -> None:
+        """Text is gone, and with it what waited for it: the ending, held deltas, verdicts, a pending resume."""
+        self._cancel()
+        self._ending = self._examined = self._awaiting = self._seam = None
+        self._held = []
+        self._log.discarded(entry.segment)
+        if cut and cut.segments:
+            self._out.append(ev.DropChecks(tuple(segment.id for segment in cut.segments)))
+
+    def _recorded(self, event: ev.Recorded) -> None:
+        if self._awaiting is None or self._awaiting[0] != event.id:
+            return
+        resume = self._awaiting[1]
+        self._awaiting = None
+        if event.error and self._policy.record.on_store_error == "stop":
+            self._ending = _Ending("error", None, f"the interruption could not be recorded: {event.error}", 500)
+        elif resume.max_tokens == 0:
+            self._ending = _Ending("length")
+        else:
+            self._out.append(ev.OpenAttempt(self._attempt, resume))
+
+    def _client_left(self, event: ev.ClientLeft) -> None:
+        self._cancel()
+        self._out.append(ev.DropChecks(tuple(entry.segment.id for entry in self._turn.docket.waiting)))
+        self._close(_Ending("client_left"), left=True)
+
+    def _finish(self) -> None:
+        assert self._ending is not None
+        self._close(self._ending)
+
+    def _close(self, ending: _Ending, left: bool = False) -> None:
+        self.done = True
+        ended = ending.error is None and ending.reason in ("stop", "tool_calls", "function_call") and not left
+        changed = self._log.interruptions or ending.error
+        self._out.append(
+            ev.Finish(
+                reason=ending.reason,
+                raw=None if changed else ending.raw,
+                error=ending.error,
+                status=ending.status,
+                closings=self._log.closings(self._turn, ended),
+                summary=self._log.summary(
+                    self._turn, None if left or ending.error else ending.reason, left=left, error=ending.error
+                ),
+            )
+        )
+
+    def _plain_event(self, kind: Literal["limit", "unscanned"], why: str) -> GuardEvent:
+        channel = self._turn.channel or "content"
+        at = len(self._turn.tape.text(channel))
+        return GuardEvent(event=kind, id=self._corrector.name, channel=channel, span=(at, at), why=why)

@@ -1,0 +1,107 @@
+"""What the client will see, in order: sent already, or still held back.
+
+Positions count the characters of everything ever appended and not cut, over all channels: one sequence, because what
+comes later in a turn must not overtake what comes earlier. Does not know why something is held.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import replace
+
+from guard.core.events import Piece
+from guard.core.types import CHANNELS, Channel
+
+
+class Tape:
+    """A sequence of pieces of which a prefix has been sent."""
+
+    __slots__ = ("_held", "_text", "end", "sent")
+
+    def __init__(self) -> None:
+        self._held: deque[tuple[int, Piece]] = deque()
+        self._text: dict[Channel, list[str]] = {channel: [] for channel in CHANNELS}
+        self.end = 0
+        """Position behind the last piece."""
+        self.sent = 0
+        """Position behind what has been sent; it never falls."""
+
+    def append(self, piece: Piece, size: int) -> None:
+        """Add a piece that takes up `size` positions (0: it goes with what stands before it)."""
+        self._held.append((size, piece))
+        self.end += size
+
+    def insert(self, at: int, piece: Piece) -> None:
+        """Put a piece of size 0 behind what ends at `at`, or first in line if that has been sent."""
+        later: list[tuple[int, Piece]] = []
+        while self._held and self.end - sum(size for size, _ in later) > max(at, self.sent):
+            later.append(self._held.pop())
+        position = self.end - sum(size for size, _ in later)
+        if later and position < at:
+            size, straddling = later.pop()
+            before, after = _split(straddling, at - position)
+            self._held.append((at - position, before))
+            later.append((size - (at - position), after))
+        self._held.append((0, piece))
+        self._held.extend(reversed(later))
+
+    def release(self, upto: int) -> list[Piece]:
+        """Send everything up to a position; a piece that goes beyond it is split there."""
+        out: list[Piece] = []
+        held = self._held
+        while held:
+            size, piece = held[0]
+            room = upto - self.sent
+            if size > room:
+                if room > 0:
+                    piece, rest = _split(piece, room)
+                    held[0] = (size - room, rest)
+                    self._send(room, piece, out)
+                break
+            held.popleft()
+            self._send(size, piece, out)
+        return out
+
+    def _send(self, size: int, piece: Piece, out: list[Piece]) -> None:
+        self.sent += size
+        out.append(piece)
+        if piece.text and not piece.tag:
+            self._text[piece.channel].append(piece.text)
+
+    def cut(self, at: int) -> Mapping[Channel, int]:
+        """Drop what is held beyond a position; return how many characters of each channel that was."""
+        dropped: dict[Channel, int] = dict.fromkeys(CHANNELS, 0)
+        while self._held and self.end > max(at, self.sent):
+            size, piece = self._held.pop()
+            room = max(at, self.sent) - (self.end - size)
+            if room > 0:
+                piece, gone = _split(piece, room)
+                self._held.append((room, piece))
+            else:
+                room, gone = 0, piece
+            self.end -= size - room
+            dropped[gone.channel] += 0 if gone.tag else len(gone.text)
+        return dropped
+
+    def text(self, channel: Channel) -> str:
+        """All text of a channel that has been sent."""
+        return "".join(self._text[channel])
+
+
+def _split(piece: Piece, at: int) -> tuple[Piece, Piece]:
+    """A text piece in two; the upstream's chunk fits neither half, its log-probabilities are shared out."""
+    before, after = _split_logprobs(piece.logprobs, at)
+    first = replace(piece, text=piece.text[:at], raw=None, logprobs=before)
+    return first, replace(piece, text=piece.text[at:], raw=None, guard=None, logprobs=after)
+
+
+def _split_logprobs(logprobs: object, at: int) -> tuple[object, object]:
+    """OpenAI's `{"content": [{"token": ...}, ...]}` at a character; a token across the cut stays with its start."""
+    if not isinstance(logprobs, dict) or not isinstance(logprobs.get("content"), list):
+        return None, None
+    entries, position, split = logprobs["content"], 0, 0
+    while split < len(entries) and position < at:
+        position += len(str(entries[split].get("token", "")))
+        split += 1
+    return {**logprobs, "content": entries[:split]}, {**logprobs, "content": entries[split:]}
