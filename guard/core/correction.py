@@ -207,6 +207,7 @@ class Corrector:
             kept={name: text for name, text in kept.items() if text},
             open_channel=channel,
             put_in=interruption.put_in,
+            retracted="" if interruption.correct == "interrupt" else interruption.claim.text,
             sent={name: text for name in TEXTS if (text := self._turn.tape.text(name))},
             message=word(self._policy.reask.message, finding, interruption.claim.text),
             restart=interruption.correct == "restart",

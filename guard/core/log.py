@@ -87,11 +87,12 @@ class Log:
         """How many there were."""
         return len(self._open)
 
-    def closings(self, turn: Turn, ended: bool) -> tuple[Closing, ...]:
-        """How every interruption ended. `ended`: the turn came to its own end, so what followed is whole."""
-        return tuple(self._closing(opened, turn, ended) for opened in self._open)
+    def closings(self, turn: Turn, ended: bool, complete: bool) -> tuple[Closing, ...]:
+        """How every interruption ended. `ended`: the turn came to its own end, so what followed is whole;
+        `complete`: that end is the text's (no tool call stands behind it)."""
+        return tuple(self._closing(opened, turn, ended, complete) for opened in self._open)
 
-    def _closing(self, opened: _Open, turn: Turn, ended: bool) -> Closing:
+    def _closing(self, opened: _Open, turn: Turn, ended: bool, complete: bool) -> Closing:
         closing = Closing(
             id=opened.interruption.id,
             outcome=self._outcome(opened, ended),
@@ -101,10 +102,10 @@ class Log:
         if opened.void:
             return closing
         first = self._following(turn, opened.channel, opened.at, ended)
-        closing = replace(closing, followed=first.text, complete=ended and first.clean)
+        closing = replace(closing, followed=first.text, complete=complete and first.clean)
         if opened.channel == "reasoning" and first.clean:
             answer = self._following(turn, "content", 0, ended)
-            closing = replace(closing, answer=answer.text, complete=ended and answer.clean)
+            closing = replace(closing, answer=answer.text, complete=complete and answer.clean)
         return closing
 
     def _outcome(self, opened: _Open, ended: bool) -> Outcome:

@@ -384,7 +384,7 @@ class Session:
                 raw=None if changed else ending.raw,
                 error=ending.error,
                 status=ending.status,
-                closings=self._log.closings(self._turn, ended),
+                closings=self._log.closings(self._turn, ended, complete=ending.reason == "stop"),
                 summary=self._log.summary(
                     self._turn, None if left or ending.error else ending.reason, left=left, error=ending.error
                 ),

@@ -240,6 +240,7 @@ class Resume:
         kept: the assistant's turn so far as the model should see it, by channel, guard's text included.
         open_channel: the channel the model is to go on in (`reasoning`: the block is not closed).
         put_in: the tail of ``kept[open_channel]`` that guard wrote at this cut.
+        retracted: the claim, where it was cut out of `kept`; "" where it stands there.
         sent: what the client has been sent so far, by channel.
         message: the rendered `reask.message`, for a backend that can only ask again.
         restart: the open channel must be written again from its start (structured output).
@@ -250,6 +251,7 @@ class Resume:
     kept: Mapping[Channel, str]
     open_channel: Channel
     put_in: str
+    retracted: str = ""
     sent: Mapping[Channel, str] = field(default_factory=dict)
     message: str = ""
     restart: bool = False

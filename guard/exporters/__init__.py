@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
+from guard.core.records import InterruptionRecord
+
 Row = Mapping[str, Any]
 """One training row, ready for JSON."""
 
@@ -16,7 +18,7 @@ Row = Mapping[str, Any]
 class Exporter(Protocol):
     """One training format."""
 
-    def rows(self, records: Iterable[Mapping[str, Any]], *, tokenizer: Any | None = None) -> Iterator[Row]:
+    def rows(self, records: Iterable[InterruptionRecord], *, tokenizer: Any | None = None) -> Iterator[Row]:
         """Turn interruption records into rows, in order. `tokenizer` is a Hugging Face tokenizer with the target
         model's chat template; without one, rows are in the canonical span form."""
         ...

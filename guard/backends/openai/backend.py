@@ -1,0 +1,62 @@
+"""The backend: one configured server, shared by all requests.
+
+Joins options, connections and tokenizer; knows no chunk and no policy.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from guard.backends import ChatRequest, Options, estimate_tokens
+from guard.backends.openai.options import OpenAIOptions
+from guard.backends.openai.template import Template
+from guard.backends.openai.turn import OpenAITurn
+from guard.backends.openai.upstream import Upstream
+
+
+class OpenAIBackend:
+    """See `guard.backends.Backend`."""
+
+    Options: ClassVar[type[Options]] = OpenAIOptions
+
+    def __init__(self, options: OpenAIOptions) -> None:
+        self._options = options
+        self._upstream = Upstream(options)
+        self._template: Template | None = None
+
+    async def start(self) -> None:
+        """Load the tokenizer if one is named and make the connection pool; the server need not be up yet.
+
+        Raises ConfigError (no such tokenizer, key not set), MissingExtra.
+        """
+        if self._options.tokenizer is not None:
+            self._template = await asyncio.to_thread(Template.load, self._options.tokenizer, self._options.tags)
+        await self._upstream.open()
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._upstream.close()
+
+    def begin(self, request: ChatRequest) -> OpenAITurn:
+        """A turn for this request; nothing is sent yet."""
+        return OpenAITurn(request, self._options, self._upstream, self._template)
+
+    def count(self, text: str) -> int:
+        """Tokens of `text`: exact with a tokenizer, else estimated."""
+        return estimate_tokens(text) if self._template is None else self._template.count(text)
+
+    async def ready(self) -> Mapping[str, Any]:
+        """Whether the server answers `/models`, within two seconds.
+
+        A server without that route (404, 405) is ready; so is one that asks for a key where the clients bring theirs.
+        """
+        status, _ = await self._upstream.models({})
+        keyed = self._options.api_key is not None or self._options.api_key_env is not None
+        alive = status == 200 or status in (404, 405) or (status in (401, 403) and not keyed)
+        return {"ok": alive, "continuation": self._continuation(), "base_url": self._upstream.address}
+
+    def _continuation(self) -> str:
+        able = self._template is not None and self._template.renders and not self._upstream.completions_refused
+        return "text_exact" if able and self._options.continuation != "reask" else "reask"

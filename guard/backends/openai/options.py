@@ -1,0 +1,97 @@
+"""What may stand in guard.yaml for an OpenAI-compatible server, and the secrets it names.
+
+Knows no network. Rules: no value of a secret is in a repr, a message or a log, whatever was mistyped; a base_url
+holds no credentials, because it is shown.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+
+from guard.backends import Options
+from guard.errors import ConfigError
+
+Seconds = Annotated[float, Field(gt=0)]
+Reasoning = Literal["auto", "field", "inline", "inline_open"]
+
+
+class Timeouts(BaseModel):
+    """Patience with the upstream, in seconds.
+
+    `connect_s`: name, TCP and TLS. `first_token_s`: from the request to the first event. `idle_s`: between two reads,
+    keep-alive comments included. `total_s`: a whole attempt.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    connect_s: Seconds = 5
+    first_token_s: Seconds = 60
+    idle_s: Seconds = 60
+    total_s: Seconds = 900
+
+
+class OpenAIOptions(Options):
+    """One OpenAI-compatible server.
+
+    Attributes:
+        base_url: up to and including `/v1`; a query (Azure's `api-version`) goes on every request.
+        model: the server's name for the model; None: the client's.
+        api_key_env: environment variable with the key. It wins over the client's Authorization.
+        api_key: the key itself, for programs; a configuration file should name `api_key_env`.
+        reasoning: `field`: only in fields. `inline`: between tags at the start of the content. `inline_open`: the
+            chat template wrote the opening tag. `auto`: fields if they come, else `inline`.
+        tags: the opening and the closing tag.
+        tokenizer: directory or hub name of the model's Hugging Face tokenizer: exact counts, and exact continuation
+            of a cut turn over `/completions`. Only for models that reason between `tags`.
+        continuation: `reask` never uses `/completions`; `auto` does where the request allows it.
+        headers: sent with every request.
+        verify: check the server's TLS certificate.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    base_url: str = Field(repr=False)  # its query may hold a key
+    model: str | None = None
+    api_key_env: str | None = None
+    api_key: SecretStr | None = None
+    reasoning: Reasoning = "auto"
+    tags: tuple[Annotated[str, Field(min_length=1)], Annotated[str, Field(min_length=1)]] = ("<think>", "</think>")
+    tokenizer: str | None = None
+    continuation: Literal["auto", "text_exact", "reask"] = "auto"
+    headers: Mapping[str, str] = Field(default_factory=dict, repr=False)
+    timeouts: Timeouts = Timeouts()
+    verify: bool = True
+
+    @field_validator("base_url")
+    @classmethod
+    def _reachable(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("base_url must be an http:// or https:// address such as 'http://localhost:8000/v1'")
+        if parts.username is not None or parts.password is not None:
+            raise ValueError("base_url must not hold credentials: name an environment variable in api_key_env")
+        return url
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.api_key is not None and self.api_key_env is not None:
+            raise ValueError("give api_key_env or api_key, not both")
+        if self.continuation == "text_exact" and self.tokenizer is None:
+            raise ValueError("continuation: text_exact needs a tokenizer")
+        return self
+
+    def key(self) -> str | None:
+        """The configured key, or None. Raises ConfigError if the variable that should hold it is not set."""
+        if self.api_key is not None:
+            return self.api_key.get_secret_value()
+        if self.api_key_env is None:
+            return None
+        value = os.environ.get(self.api_key_env, "").strip()
+        if not value:
+            raise ConfigError(f"api_key_env: the environment variable {self.api_key_env!r} is not set")
+        return value

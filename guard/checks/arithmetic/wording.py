@@ -1,0 +1,102 @@
+"""Findings of `guard.checks.arithmetic` in words: why a relation is wrong, and what is true.
+
+It does not know text beyond the relation. A number that does not end is given with the decimals that the
+writer used, behind "≈"; all others are exact.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from fractions import Fraction
+
+from guard.checks.arithmetic.equation import Wrong
+from guard.checks.arithmetic.expression import Side
+from guard.core.types import Finding
+
+MAX_SHOWN_BITS = 160
+"""A longer number is not worth telling."""
+_MAX_DECIMALS = 6
+_UNSEEN = re.compile(r"<<[^<>]{0,200}>>|\\(?:left|right|boxed|displaystyle)(?![a-zA-Z])")
+_TRAILING = " \t\n&\\$€£"
+
+
+def finding(text: str, wrong: Wrong, score: float) -> Finding:
+    """The finding about `wrong`, found in `text`."""
+    left, right = wrong.left, wrong.right
+    said = _shown(text, left.start, wrong.at, left.currency if right.currency else "")
+    start = left.start - said.startswith(left.currency) if left.currency else left.start
+    verb = {"~": "is not about", "is": "is not"}.get(wrong.relation, "is not")
+    claimed = _shown(text, right.start, right.end, right.currency)
+    return Finding(
+        score=score,
+        reason=f"{_with_first(said, str.lower)} {verb} {claimed}.",
+        correction=_correction(said, wrong),
+        subject="".join(token.text.replace(",", "") for token in left.tokens).casefold(),
+        start=start,
+        end=right.end,
+    )
+
+
+def _shown(text: str, start: int, end: int, currency: str) -> str:
+    """A side as it was written, on one line, without calculator notes."""
+    written = " ".join(_UNSEEN.sub("", text[start:end]).split()).rstrip(_TRAILING)
+    written = written[1:-1] if written[:1] == "{" and written[-1:] == "}" else written
+    return f"{currency}{written}" if currency and start and text[start - 1] in currency else written
+
+
+def _with_first(said: str, case: Callable[[str], str]) -> str:
+    """A told sum ("the sum of ...") with its first letter as its place in a sentence asks."""
+    return case(said[:1]) + said[1:]
+
+
+def _correction(said: str, wrong: Wrong) -> str:
+    value, said = wrong.left.value, _with_first(said, str.upper)
+    if max(value.numerator.bit_length(), value.denominator.bit_length()) > MAX_SHOWN_BITS:
+        return ""
+    number, exact = _number(wrong)
+    if not exact:
+        return f"{said} is about {number}." if wrong.relation == "is" else f"{said} ≈ {number}."
+    return f"{said} {'is' if wrong.relation == 'is' else '='} {number}."
+
+
+def _number(wrong: Wrong) -> tuple[str, bool]:
+    """The left side's value written the way the right side was, and whether that is exact."""
+    value, like = wrong.left.value, wrong.right
+    percent = like.percent and abs(value) <= 1
+    if percent:
+        value *= 100
+    digits, exact = _digits(abs(value), like)
+    sign = "-" if value < 0 else ""
+    return f"{sign}{like.currency}{digits}{'%' if percent else _unit(wrong)}", exact
+
+
+def _unit(wrong: Wrong) -> str:
+    """The word behind the right side, where the left side is counted in it."""
+    units = () if wrong.right.rated else wrong.right.tokens[-1].units[:1]
+    return f" {units[0]}" if any(units[0] in token.units for token in wrong.left.tokens if units) else ""
+
+
+def _digits(value: Fraction, like: Side) -> tuple[str, bool]:
+    comma = "," if any("," in token.text for token in like.tokens if token.kind == "n") else ""
+    if value.denominator == 1:
+        return format(value.numerator, comma), True
+    if _is_fraction(like):
+        return f"{value.numerator}/{value.denominator}", True
+    for decimals in range(1, _MAX_DECIMALS + 1):
+        if (value * 10**decimals).denominator == 1:
+            return _decimal(value, max(decimals, 2) if like.currency else decimals, comma), True
+    return _decimal(value, max(2, _decimals(like)), comma), False
+
+
+def _is_fraction(side: Side) -> bool:
+    return any(token.text == "/" or token.kind == "f" for token in side.tokens)
+
+
+def _decimals(side: Side) -> int:
+    return max((len(token.text.partition(".")[2]) for token in side.tokens if token.kind == "n"), default=0)
+
+
+def _decimal(value: Fraction, decimals: int, comma: str) -> str:
+    whole, rest = divmod(round(value * 10**decimals), 10**decimals)
+    return f"{format(whole, comma)}.{rest:0{decimals}d}"

@@ -1,0 +1,157 @@
+"""Knowledge: statements that contradict the user's facts.
+
+Catches: a sentence that says one of the relations of a facts file, in one of its patterns, about a known subject and
+with another object than the facts have. The correction is the relation's first pattern with the true object.
+
+Cannot catch: subjects that the facts do not name (a pronoun is none), wordings that no pattern has, relations that
+are not `functional` (several objects can be true there, so absence proves nothing). Costs microseconds a sentence;
+a database adds a few point queries where a pattern's words occur. Needs `facts` files, as JSONL or SQLite; see
+`guard.checks.knowledge.facts` for both. Without any it answers `not_applicable`.
+
+Rules: a pattern is found anywhere in a segment. Any of several objects of a subject is right; so is one that contains
+a right one or is contained in it ("the city of Brengate", "Brengate, Ostria"). Questions, conditions ("if",
+"suppose") and denials ("not", "never", "it is false that") are no claims; "I think", "maybe" and "she says" are.
+Scores: 1.0 for a known thing of the same kind as the right one; 0.9 for an unknown name; 0.5 for unknown words that
+do not look like a name or are many, and for a known thing of another kind (who was born in a city was born in a
+country too). A subject behind "of" or a possessive is not the subject ("the father of Ada Velm was born").
+
+The files: `facts` (files and look-ups), `patterns` (where a sentence says a relation), `mentions` (which thing it
+names).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+from guard.checks import TEXT, Context, NotApplicable, Resources, Result
+from guard.checks import Params as CheckParams
+from guard.checks.knowledge.facts import Fact, Relation, load, name_key
+from guard.checks.knowledge.mentions import (
+    Mention,
+    is_claimed,
+    is_proper,
+    known_mention,
+    phrase_end,
+    unknown_mention,
+)
+from guard.checks.knowledge.patterns import CutOut, Pattern, Place
+from guard.core.types import Channel, Finding, Segment
+
+KNOWN, UNKNOWN, VAGUE = 1.0, 0.9, 0.5
+MAX_NAME_WORDS = 4
+"""A longer unknown object is a description rather than a name."""
+
+
+class Knowledge:
+    """The check. Raises `ConfigError` where a facts file cannot be used."""
+
+    version: ClassVar[str] = "1"
+    inline: ClassVar[bool] = True
+    channels: ClassVar[frozenset[Channel]] = TEXT
+
+    class Params(CheckParams):
+        """Facts files beside those of the server's configuration."""
+
+        facts: tuple[Path, ...] = ()
+
+    def __init__(self, params: Any, resources: Resources) -> None:
+        paths = (*resources.facts, *params.facts)
+        self._stores, relations = load(paths)
+        self._some = bool(paths)
+        self._relations = {relation.relation: relation for relation in relations}
+        self._patterns = [
+            (relation, Pattern(pattern, relation.relation)) for relation in relations for pattern in relation.patterns
+        ]
+
+    def examine(self, segment: Segment, context: Context) -> Result:
+        """One finding for each statement that the facts contradict."""
+        del context
+        if not self._some:
+            return NotApplicable("no facts file")
+        text = segment.text
+        lowered = text.lower()
+        findings: dict[tuple[str, str], Finding] = {}
+        for relation, pattern in self._patterns:
+            if not relation.functional:
+                continue
+            for place in pattern.places(text, lowered):
+                if found := self._finding(text, relation, place):
+                    findings.setdefault((found.subject, found.reason), found)
+        return tuple(sorted(findings.values(), key=lambda finding: finding.start))
+
+    def _finding(self, text: str, relation: Relation, place: Place) -> Finding | None:
+        cut_outs = {cut.slot: cut for cut in (place.first, place.second)}
+        subject = self._subject(text, relation, cut_outs["subject"])
+        if subject is None:
+            return None
+        facts = self._about(subject, relation)
+        said = self._object(text, relation, cut_outs["object"])
+        if said is None or not facts or _is_right(text, said, cut_outs["object"], facts):
+            return None
+        start = min(place.start, subject.start, said.start)
+        end = max(place.end, subject.end, said.end)
+        if not is_claimed(text, start, end):
+            return None
+        return _wording(relation, facts[0], said, self._score(relation, said), start, end)
+
+    def _subject(self, text: str, relation: Relation, cut: CutOut) -> Mention | None:
+        return known_mention(text, cut.start, cut.end, cut.anchor, lambda key: self._has(key, relation.relation, "s"))
+
+    def _object(self, text: str, relation: Relation, cut: CutOut) -> Mention | None:
+        same = known_mention(text, cut.start, cut.end, cut.anchor, lambda key: self._has(key, relation.relation, "o"))
+        other = same or known_mention(text, cut.start, cut.end, cut.anchor, self._is_known)
+        return other or unknown_mention(text, cut.start, cut.end, cut.anchor)
+
+    def _score(self, relation: Relation, said: Mention) -> float:
+        if said.known:
+            key = name_key(said.text)
+            kinds = {kind for store in self._stores for kind in store.kinds(relation.relation)}
+            return KNOWN if any(self._has(key, *kind) for kind in kinds) else VAGUE
+        return UNKNOWN if said.words <= MAX_NAME_WORDS and is_proper(said) else VAGUE
+
+    def _has(self, key: str, relation: str, role: str) -> bool:
+        return any(store.has(key, relation, role) for store in self._stores)
+
+    def _is_known(self, key: str) -> bool:
+        return any(self._has(key, relation, role) for relation in self._relations for role in "so")
+
+    def _about(self, subject: Mention, relation: Relation) -> Sequence[Fact]:
+        key = name_key(subject.text)
+        return [fact for store in self._stores for fact in store.about(key, relation.relation)]
+
+
+def _is_right(text: str, said: Mention, cut: CutOut, facts: Sequence[Fact]) -> bool:
+    """Whether what is said, or the noun phrase around it, holds a right object or is part of one."""
+    start = cut.start if cut.anchor == "end" else said.start
+    end = phrase_end(text, said.start, cut.end) if cut.anchor == "start" else cut.end
+    phrase = f" {name_key(text[start : max(end, said.end)])} "
+    spoken = f" {name_key(said.text)} "
+    return any(f" {key} " in phrase or spoken in f" {key} " for key in _right_keys(facts))
+
+
+def _right_keys(facts: Sequence[Fact]) -> Iterator[str]:
+    for fact in facts:
+        yield from (key for key, role in fact.names() if role == "o")
+
+
+def _wording(relation: Relation, fact: Fact, said: Mention, score: float, start: int, end: int) -> Finding:
+    true = _fill(relation.patterns[0], fact.subject, fact.object)
+    return Finding(
+        score=score,
+        reason=_fill(relation.negation, fact.subject, said.text),
+        correction=true,
+        evidence=true,
+        subject=f"{fact.subject} {relation.relation}",
+        start=start,
+        end=end,
+    )
+
+
+def _fill(pattern: str, subject: str, object_: str) -> str:
+    # Not str.format: a name may hold braces.
+    return object_.join(subject.join(part.split("{subject}")) for part in pattern.split("{object}"))
+
+
+plugin = Knowledge

@@ -1,0 +1,161 @@
+"""The command line: one verb, one call. Heavy parts are imported by the verb that needs them.
+
+An error of the user's is one line on standard error and exit code 2; nothing here prints a traceback for it.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from guard import __version__
+from guard.errors import GuardError
+
+app = typer.Typer(
+    help="An OpenAI-compatible endpoint that corrects a model while it is still speaking.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+interruptions_app = typer.Typer(help="The log of interruptions.", no_args_is_help=True)
+world_app = typer.Typer(help="The built-in closed world.", no_args_is_help=True)
+app.add_typer(interruptions_app, name="interruptions")
+app.add_typer(world_app, name="world")
+
+StoreUrl = Annotated[str, typer.Option("--store", help="SQLAlchemy URL of the log.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def main() -> None:
+    """Entry point."""
+    try:
+        app()
+    except GuardError as error:
+        print(f"guard: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+@app.callback(invoke_without_command=True)
+def version(
+    show: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """Print the version where it is asked for."""
+    if show:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.command()
+def serve(
+    config: Annotated[Path | None, typer.Option(help="A guard.yaml.")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to bind.  [default: 127.0.0.1]")] = None,
+    port: Annotated[int | None, typer.Option(help="Port.  [default: 8900]")] = None,
+    policy: Annotated[str | None, typer.Option(help="Default policy: a shipped name or a file.")] = None,
+    upstream: Annotated[str | None, typer.Option(help="Base URL of an OpenAI-compatible server.")] = None,
+    model: Annotated[str | None, typer.Option(help="The upstream's model name.")] = None,
+    tokenizer: Annotated[str | None, typer.Option(help="Its tokenizer: a directory or a hub name.")] = None,
+    reasoning: Annotated[str | None, typer.Option(help="auto, field, inline or inline_open.")] = None,
+    facts: Annotated[list[Path] | None, typer.Option(help="Facts file, JSONL or SQLite; may be repeated.")] = None,
+    store: Annotated[str | None, typer.Option(help="URL of the log.  [default: sqlite:///guard.db]")] = None,
+) -> None:
+    """Serve. With no arguments: the built-in model, its world's facts, SQLite."""
+    from guard.server.run import Overrides, run, settings_for
+
+    overrides = Overrides(
+        host=host,
+        port=port,
+        policy=policy,
+        upstream=upstream,
+        model=model,
+        tokenizer=tokenizer,
+        reasoning=reasoning,
+        facts=tuple(facts or ()),
+        store=store,
+    )
+    run(settings_for(config, overrides))
+
+
+@app.command()
+def demo(
+    question: Annotated[str | None, typer.Option(help="What to ask the built-in model.")] = None,
+    policy: Annotated[str, typer.Option(help="Supervision policy.")] = "default",
+) -> None:
+    """Show one supervised answer in the terminal, the interruption visible as it happens."""
+    from guard.demo import show
+
+    show(question, policy)
+
+
+@app.command()
+def check(files: Annotated[list[str], typer.Argument(help="Policies (names or files) and guard.yaml files.")]) -> None:
+    """Validate policies and configuration, and run the policies' own cases."""
+    from guard.evaluation.cases import check_file
+
+    failures = [problem for file in files for problem in check_file(file, print)]
+    for problem in failures:
+        print(f"guard: {problem}", file=sys.stderr)
+    if failures:
+        raise typer.Exit(1)
+
+
+@interruptions_app.command("list")
+def list_(
+    store: StoreUrl = "sqlite:///guard.db",
+    limit: Annotated[int, typer.Option(min=1, help="How many, newest first.")] = 20,
+    outcome: Annotated[str | None, typer.Option(help="corrected, relapsed, abandoned or open.")] = None,
+    as_json: Json = False,
+) -> None:
+    """List interruptions, newest first."""
+    from guard.reading import list_interruptions
+
+    list_interruptions(store, limit, outcome, as_json)
+
+
+@interruptions_app.command()
+def show(
+    key: Annotated[str, typer.Argument(help="An interruption's id.")], store: StoreUrl = "sqlite:///guard.db"
+) -> None:
+    """Show one interruption, whole, as JSON."""
+    from guard.reading import show_interruption
+
+    show_interruption(store, key)
+
+
+@app.command()
+def export(
+    format_: Annotated[str, typer.Argument(metavar="FORMAT", help="A training format, such as prompt_completion.")],
+    out: Annotated[Path, typer.Option(help="JSONL file to write.")],
+    store: StoreUrl = "sqlite:///guard.db",
+    tokenizer: Annotated[str | None, typer.Option(help="Render for this model: a directory or a hub name.")] = None,
+    unreviewed: Annotated[bool, typer.Option(help="Include what nobody has reviewed.")] = False,
+) -> None:
+    """Write training rows."""
+    from guard.reading import export_rows
+
+    export_rows(format_, out, store, tokenizer, unreviewed)
+
+
+@world_app.command()
+def build(
+    out: Annotated[Path | None, typer.Option(help="Folder for the model; default: the shipped one.")] = None,
+) -> None:
+    """Train the built-in model again (minutes of CPU)."""
+    from guard.world.build import MODEL
+    from guard.world.build import build as train
+
+    train(out or MODEL)
+
+
+@world_app.command()
+def measure(
+    n: Annotated[int, typer.Option(min=1, help="Questions in each cell.")] = 200,
+    url: Annotated[str | None, typer.Option(help="A running guard; default: one is started for the purpose.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Measure supervision on the closed world, over HTTP."""
+    from guard.world.report import report
+
+    report(n, url, as_json)

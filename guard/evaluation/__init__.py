@@ -1,0 +1,1 @@
+"""Measuring supervision through the live path."""

@@ -1,0 +1,99 @@
+"""An unfinished turn as the target model reads it.
+
+Knows Hugging Face chat templates; knows nothing of tokens. The template's own way to continue is tried
+first; where it has none, or would change the text, its generation prompt is continued by hand, whether or
+not that opens the reasoning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from guard.exporters.prompt_completion.example import Example
+
+_TAGS = (("<think>", "</think>"), ("[THINK]", "[/THINK]"), ("<thinking>", "</thinking>"))
+_OPTIONS = ("enable_thinking", "thinking", "reasoning_effort")
+_THOUGHT, _SAID = "#thought#", "#said#"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rendered:
+    """`prompt` ends in the claim; `close` stands between reasoning and content; `end` ends the turn ("":
+    unknown)."""
+
+    prompt: str
+    close: str
+    end: str
+
+
+def render(example: Example, tokenizer: Any) -> Rendered | None:
+    """The example's conversation and turn, or None where the template takes neither way."""
+    from jinja2 import TemplateError
+
+    for way in (_continued, _opened):
+        try:
+            prompt = way(example, tokenizer)
+            close, end = _seams(example, tokenizer)
+        except (TemplateError, ValueError, TypeError):
+            # A template may refuse a conversation, or a final message that it would change.
+            continue
+        if prompt.endswith(example.open_text) and example.reasoning.strip() in prompt:
+            return Rendered(prompt=prompt, close=close, end=end)
+    return None
+
+
+def _continued(example: Example, tokenizer: Any) -> str:
+    turn = {"role": "assistant", "content": example.content}
+    if example.reasoning:
+        turn["reasoning_content"] = example.reasoning
+    final = "reasoning_content" if example.thinking else True
+    return _apply(example, tokenizer, [*example.messages, turn], continue_final_message=final)
+
+
+def _opened(example: Example, tokenizer: Any) -> str:
+    prompt = _apply(example, tokenizer, example.messages, add_generation_prompt=True)
+    start, stop = _tags(tokenizer)
+    if prompt.rstrip().endswith(stop) and example.reasoning:
+        # The template wrote an empty block (thinking off) where the model did think.
+        prompt = prompt[: prompt.rindex(start)]
+    is_open = prompt.rstrip().endswith(start)
+    if not (is_open or example.reasoning):
+        return prompt + example.content
+    opening = "" if is_open else start + _fitted("\n", "", example.reasoning)
+    thought = opening + example.reasoning
+    if example.thinking:
+        return prompt + thought
+    return prompt + thought + _fitted(f"\n{stop}\n\n", thought, example.content) + example.content
+
+
+def _tags(tokenizer: Any) -> tuple[str, str]:
+    return next((pair for pair in _TAGS if pair[0] in str(tokenizer.chat_template)), _TAGS[0])
+
+
+def _fitted(seam: str, before: str, after: str) -> str:
+    """The seam without the line breaks that the text on either side brings itself."""
+    seam = seam.lstrip("\n") if before.endswith("\n") else seam
+    return seam.rstrip("\n") if after.startswith("\n") else seam
+
+
+def _seams(example: Example, tokenizer: Any) -> tuple[str, str]:
+    """What the template writes between reasoning and content, and behind a finished turn."""
+    turn = {"role": "assistant", "reasoning_content": _THOUGHT, "content": _SAID}
+    whole = _apply(example, tokenizer, [*example.messages, turn])
+    before, _, after = whole.rpartition(_SAID)
+    known = _THOUGHT in before
+    close = before.rpartition(_THOUGHT)[2] if known else "\n" + _tags(tokenizer)[1] + "\n\n"
+    end = after.strip()
+    end = end if end in tokenizer.get_added_vocab() else str(tokenizer.eos_token or "")
+    return _fitted(close, example.target.followed, example.target.answer), end
+
+
+def _apply(example: Example, tokenizer: Any, messages: Sequence[Mapping[str, Any]], **how: Any) -> str:
+    given = example.record.provenance.parameters
+    nested = given.get("chat_template_kwargs")
+    given = {**given, **nested} if isinstance(nested, Mapping) else given
+    options = {key: given[key] for key in _OPTIONS if key in given}
+    tools = example.record.provenance.tools or None
+    return str(tokenizer.apply_chat_template(list(messages), tools=tools, tokenize=False, **options, **how))

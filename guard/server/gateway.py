@@ -1,0 +1,161 @@
+"""What a running server is made of: models, policies, the store, the counts. Built from settings, given to routes.
+
+Knows no HTTP. A policy is loaded once, at the start, with its checks; a request only chooses among them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from guard import registry
+from guard.backends import Backend
+from guard.checks import Resources
+from guard.core.policy import Policy, Watch
+from guard.errors import ConfigError, RequestError, StoreError
+from guard.metrics import Metrics
+from guard.registry import LoadedPolicy
+from guard.settings import ModelEntry, Settings
+from guard.store import Store
+
+log = logging.getLogger("guard")
+
+Mode = Literal["supervise", "observe", "off"]
+"""`supervise`: every request by its policy. The others override every policy at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A model that can be asked."""
+
+    entry: ModelEntry
+    backend: Backend
+
+
+class Gateway:
+    """Everything that requests share.
+
+    Raises ConfigError for settings that contradict themselves; `start` connects and loads.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.metrics = Metrics()
+        self.store = Store(settings.store.url)
+        self.mode: Mode = "supervise"
+        self.models = {entry.name: Served(entry, _backend(entry, settings)) for entry in settings.models}
+        resources = Resources(facts=settings.facts)
+        self.policies = {policy.name: registry.load_policy(policy, resources) for policy in _policies(settings)}
+        self.default = registry.read_policy(settings.policies.default).name
+        self._aliases = {name: registry.read_policy(name).name for name in _named(settings)}
+        self.client_keys = _client_keys(settings)
+        self.admin_key = os.environ.get(settings.server.admin_key_env, "").strip() or None
+        self._purger: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Open the store, close what a crash left open, load the models."""
+        await self.store.open()
+        await self.store.recover()
+        for served in self.models.values():
+            await served.backend.start()
+        self._purger = asyncio.create_task(self._purge_daily())
+
+    async def close(self) -> None:
+        """Let go of everything."""
+        if self._purger is not None:
+            self._purger.cancel()
+        for served in self.models.values():
+            await served.backend.close()
+        await self.store.close()
+
+    async def _purge_daily(self) -> None:
+        days = self.settings.store.retention_days
+        while days:
+            try:
+                await self.store.purge(time.time() - days * 86400)
+            except StoreError as error:
+                log.warning("old records could not be deleted: %s", error)
+            await asyncio.sleep(86400)
+
+    def model(self, name: str) -> Served:
+        """The model of this name. Raises RequestError 404."""
+        if name not in self.models:
+            have = ", ".join(self.models)
+            raise RequestError(
+                f"the model {name!r} does not exist; there are {have}",
+                status=404,
+                param="model",
+                code="model_not_found",
+            )
+        return self.models[name]
+
+    def policy(self, name: str | None, entry: ModelEntry) -> LoadedPolicy:
+        """The policy a request asked for, else the model's, else the default; under the mode in force."""
+        wanted = name or entry.policy or self.default
+        key = self._aliases.get(wanted, wanted)
+        if key not in self.policies:
+            allowed = ", ".join(sorted(self.policies))
+            raise RequestError(
+                f"the policy {wanted!r} is not served here; there are {allowed}",
+                param="policy",
+                code="policy_not_found",
+            )
+        return _under(self.mode, self.policies[key])
+
+    async def ready(self) -> Mapping[str, Any]:
+        """What /readyz says: whether requests can be served, part by part."""
+        try:
+            await self.store.ping()
+            store: dict[str, Any] = {"ok": True}
+        except StoreError as error:
+            store = {"ok": False, "error": str(error)}
+        models = {name: await served.backend.ready() for name, served in self.models.items()}
+        ok = store["ok"] and all(model["ok"] for model in models.values())
+        policies = {name: {"hash": p.hash[:12], "mode": p.policy.mode} for name, p in self.policies.items()}
+        return {"ok": ok, "mode": self.mode, "store": store, "models": models, "policies": policies}
+
+
+def _backend(entry: ModelEntry, settings: Settings) -> Backend:
+    options = dict(entry.options)
+    if entry.backend == "openai" and settings.timeouts:
+        options.setdefault("timeouts", dict(settings.timeouts))
+    return registry.backend(entry.backend, options, f"model {entry.name!r}")
+
+
+def _named(settings: Settings) -> list[str]:
+    of_models = [entry.policy for entry in settings.models if entry.policy]
+    return list(dict.fromkeys([settings.policies.default, *settings.policies.allowed, *of_models]))
+
+
+def _policies(settings: Settings) -> list[Policy]:
+    policies = {policy.name: policy for policy in map(registry.read_policy, _named(settings))}
+    return list(policies.values())
+
+
+def _under(mode: Mode, loaded: LoadedPolicy) -> LoadedPolicy:
+    policy = loaded.policy
+    if mode == "supervise" or policy.mode == "off":
+        return loaded
+    if mode == "off":
+        return replace(loaded, policy=policy.model_copy(update={"mode": "off"}))
+    watch = {channel: Watch(release="immediate", unit=w.unit) for channel, w in policy.watch.items()}
+    return replace(loaded, policy=policy.model_copy(update={"mode": "observe", "watch": watch}))
+
+
+def _client_keys(settings: Settings) -> frozenset[str] | None:
+    path = settings.server.client_keys_file
+    if path is None:
+        return None
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise ConfigError(f"client_keys_file {str(path)!r} cannot be read: {error.strerror}") from None
+    keys = frozenset(line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#"))
+    if not keys:
+        raise ConfigError(f"client_keys_file {str(path)!r} holds no key; put one on each line")
+    return keys

@@ -1,0 +1,108 @@
+"""Writes down what one request did: each interruption before the turn goes on, the rest when it is over.
+
+An observer of the request's sessions and the owner of its clock. A store that fails is counted and logged; what it
+means for the stream is the policy's `on_store_error`.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+from guard.core import events as ev
+from guard.core.policy import Policy
+from guard.core.records import InterruptionRecord, Provenance, SessionRecord
+from guard.core.replay import EventLog
+from guard.core.types import Closing, Interruption, Summary
+from guard.errors import StoreError
+from guard.metrics import Metrics
+from guard.store import Store
+
+log = logging.getLogger("guard")
+
+
+class Journal:
+    """The record of one request of `n` choices."""
+
+    def __init__(self, store: Store, metrics: Metrics, provenance: Provenance, policy: Policy, n: int) -> None:
+        self._store = store
+        self._metrics = metrics
+        self._provenance = provenance
+        self._policy = policy
+        self._events = [EventLog() for _ in range(n)]
+        self._whole: dict[tuple[int, int], float] = {}
+        self._cut_at: dict[str, tuple[float, float]] = {}
+        self._closings: list[Closing] = []
+        self._summaries: dict[int, Summary] = {}
+        self._began = time.monotonic()
+        self.timings: dict[str, float] = {}
+
+    def mark(self, name: str) -> None:
+        """Note the time of something, once."""
+        if name not in self.timings:
+            self.timings[name] = time.monotonic() - self._began
+
+    def event(self, choice: int, event: ev.Event) -> None:
+        """Keep what happened."""
+        if not self.timings and type(event) in (ev.Delta, ev.ToolDelta):
+            self.mark("first_delta")
+        self._events[choice].append(event)
+
+    def command(self, choice: int, command: ev.Command) -> None:
+        """Keep when claims were whole and turns were cut, and how choices ended."""
+        match command:
+            case ev.RunCheck(segment):
+                self._whole.setdefault((choice, segment.id), time.monotonic())
+            case ev.Record(interruption):
+                segment_id = interruption.verdicts[0].segment
+                now = time.monotonic()
+                self._cut_at[interruption.id] = time.time(), now - self._whole.get((choice, segment_id), now)
+            case ev.Finish(closings=closings, summary=summary) if summary is not None:
+                self._closings += closings
+                self._summaries[choice] = summary
+            case _:
+                pass
+
+    def examined(self, check: str, seconds: float) -> None:
+        """Not of interest here."""
+
+    async def record(self, interruption: Interruption) -> str | None:
+        """Make an interruption durable; returns what went wrong, or None."""
+        at, delay = self._cut_at[interruption.id]
+        record = InterruptionRecord(interruption=interruption, provenance=self._provenance, at=at, delay_s=delay)
+        try:
+            await self._store.add_interruption(record, self._policy.record.prompts)
+        except StoreError as error:
+            self._metrics.store_errors.labels("interruption").inc()
+            log.error("interruption %s could not be recorded: %s", interruption.id, error)
+            return str(error)
+        return None
+
+    async def close(self, usage: dict[str, Any]) -> None:
+        """The response is over: close its interruptions and write the session."""
+        self.mark("finish")
+        try:
+            if self._closings:
+                await self._store.close_interruptions(self._closings)
+            if self._summaries and self._policy.mode != "off":
+                await self._add_session(usage)
+        except StoreError as error:
+            self._metrics.store_errors.labels("session").inc()
+            log.error("session %s could not be recorded: %s", self._provenance.session, error)
+
+    async def _add_session(self, usage: dict[str, Any]) -> None:
+        ratio = self._policy.record.clean_per_interruption
+        flagged = any(summary.flagged for summary in self._summaries.values())
+        if not flagged and not await self._store.want_clean(ratio, self._provenance.policy):
+            return
+        events = [{"choice": i, **event} for i, events in enumerate(self._events) for event in events.to_json()]
+        record = SessionRecord(
+            provenance=self._provenance,
+            ended=time.time(),
+            choices=tuple(self._summaries[choice] for choice in sorted(self._summaries)),
+            events=tuple(events),
+            timings=self.timings,
+            usage=usage,
+        )
+        await self._store.add_session(record, ratio, self._policy.record.prompts)

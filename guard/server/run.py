@@ -1,0 +1,120 @@
+"""From the command line's words to a running server."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from guard.errors import ConfigError
+from guard.server.app import create_app
+from guard.settings import Settings, built_in, read_settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overrides:
+    """What the command line says over the configuration file; None: nothing."""
+
+    host: str | None = None
+    port: int | None = None
+    policy: str | None = None
+    upstream: str | None = None
+    model: str | None = None
+    tokenizer: str | None = None
+    reasoning: str | None = None
+    facts: tuple[Path, ...] = ()
+    store: str | None = None
+
+
+def settings_for(config: Path | None, overrides: Overrides) -> Settings:
+    """A file's settings, the built-in ones, or those of one upstream, with the overrides applied."""
+    if overrides.upstream is None and (overrides.tokenizer or overrides.reasoning or overrides.model):
+        raise ConfigError("--model, --tokenizer and --reasoning describe an upstream: name it with --upstream URL")
+    if config is not None and overrides.upstream is not None:
+        raise ConfigError("give --config or --upstream, not both: name the upstream in the file's `models`")
+    base = read_settings(config) if config is not None else _without_file(overrides)
+    return _overridden(base, overrides)
+
+
+def _without_file(overrides: Overrides) -> Settings:
+    if overrides.upstream is None:
+        return built_in()
+    if overrides.model is None:
+        raise ConfigError("--upstream needs --model NAME, the name its server knows")
+    options = {"base_url": overrides.upstream, "model": overrides.model}
+    options |= {"tokenizer": overrides.tokenizer} if overrides.tokenizer else {}
+    options |= {"reasoning": overrides.reasoning} if overrides.reasoning else {}
+    entry = {"name": overrides.model, "backend": "openai", "options": options}
+    return Settings.model_validate({"models": [entry]})
+
+
+def _overridden(base: Settings, overrides: Overrides) -> Settings:
+    changes: dict[str, Any] = {}
+    server = {name: value for name in ("host", "port") if (value := getattr(overrides, name)) is not None}
+    if server:
+        changes["server"] = base.server.model_dump() | server
+    if overrides.policy is not None:
+        changes["policies"] = base.policies.model_dump() | {"default": overrides.policy}
+    if overrides.facts:
+        changes["facts"] = overrides.facts
+    if overrides.store is not None:
+        changes["store"] = base.store.model_dump() | {"url": overrides.store}
+    return Settings.model_validate(base.model_dump() | changes)
+
+
+def run(settings: Settings) -> None:
+    """Serve until interrupted. Raises ConfigError if the address is taken."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    app = create_app(settings)
+    listening = listen(settings.server.host, settings.server.port)
+    host, port = listening.getsockname()[:2]
+    server = Announcing(uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=10))
+    server.greeting = _greeting(settings, f"http://{f'[{host}]' if ':' in host else host}:{port}")
+    server.run(sockets=[listening])
+    if not server.started:
+        raise ConfigError("the server could not start; what went wrong is logged above")
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 takes a free one."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+    except OSError as error:
+        listening.close()
+        raise ConfigError(f"cannot listen on {host}:{port}: {error.strerror}; choose another --port") from None
+    return listening
+
+
+class Announcing(uvicorn.Server):
+    """Says where it is, once it is there."""
+
+    greeting = ""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, then greet."""
+        await super().startup(sockets=sockets)
+        if self.started:
+            print(self.greeting, flush=True)  # noqa: T201 - the newcomer's first lines
+
+
+def _greeting(settings: Settings, url: str) -> str:
+    name = settings.models[0].name
+    question = "Say hello."
+    lines = [f"guard serves {', '.join(m.name for m in settings.models)} on {url}/v1"]
+    if name == "guard-world":
+        from guard.world.measure import questions  # the built-in world is data that other servers need not read
+
+        asked = questions(6)
+        question = asked[0]
+        lines += ["", "Ask the built-in model, for example:", *(f"  {line}" for line in asked)]
+    body = f'{{"model": "{name}", "stream": true, "messages": [{{"role": "user", "content": "{question}"}}]}}'
+    lines += ["", f"curl -N {url}/v1/chat/completions -H 'content-type: application/json' -d '{body}'"]
+    lines += ["", f"dashboard  {url}/guard/", f"metrics    {url}/metrics"]
+    return "\n".join(lines)

@@ -1,0 +1,251 @@
+"""Pieces of a turn as OpenAI chunks, and as one answer. Pure: bytes out, no I/O, no clock.
+
+Rules: standard chunks only, never a named event, never a chunk without `choices`; guard's own word rides in the
+`guard` field of an ordinary chunk; what the upstream sent and nobody changed goes out as the bytes it came in; the id
+stays the same across attempts; reasoning is written in the form it was read in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+import msgspec
+
+from guard.core.events import Finish, Piece
+from guard.core.types import GuardEvent
+
+VERSION = 1
+"""Of the `guard` field."""
+
+DONE = b"data: [DONE]\n\n"
+KEEP_ALIVE = b": guard\n\n"
+"""An SSE comment: every client ignores it."""
+
+Chunk: TypeAlias = dict[str, Any]
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder().decode
+
+_IDENTITY = ("id", "created", "model", "system_fingerprint", "service_tier")
+_TEXT_FIELDS = frozenset({"role", "content", "reasoning_content", "reasoning", "tool_calls", "function_call"})
+
+
+def sse(chunk: Mapping[str, Any]) -> bytes:
+    """One server-sent event."""
+    return b"data: " + _encode(chunk) + b"\n\n"
+
+
+def guard_field(event: GuardEvent) -> dict[str, Any]:
+    """The `guard` object of a chunk."""
+    out: dict[str, Any] = {
+        "v": VERSION,
+        "event": event.event,
+        "id": event.id,
+        "channel": event.channel,
+        "span": list(event.span),
+        "discarded": list(event.discarded) if event.discarded else None,
+        "check": event.check,
+        "reason": event.reason,
+        "correction": event.correction,
+    }
+    if event.why:
+        out["why"] = event.why
+    if event.retracted is not None:
+        out["retracted"] = event.retracted
+    return out
+
+
+def error_body(
+    message: str,
+    *,
+    kind: str = "invalid_request_error",
+    param: str | None = None,
+    code: str | None = None,
+    guard: Sequence[Mapping[str, Any]] = (),
+) -> Chunk:
+    """An OpenAI error object; `kind` is its `type`."""
+    body: Chunk = {"error": {"message": message, "type": kind, "param": param, "code": code}}
+    return body | ({"guard": list(guard)} if guard else {})
+
+
+def delta_fields(piece: Piece) -> dict[str, Any]:
+    """The `delta` of a chunk that carries this piece."""
+    if piece.call is not None:
+        return {"tool_calls": [_call(piece)]}
+    if piece.tag or piece.channel != "reasoning":
+        typed = piece.form == "typed" and not piece.tag
+        return {"content": [{"type": "text", "text": piece.text}] if typed else piece.text}
+    match piece.form:
+        case "inline":
+            return {"content": piece.text}
+        case "typed":
+            return {"content": [{"type": "thinking", "thinking": [{"type": "text", "text": piece.text}]}]}
+        case form:
+            return dict.fromkeys((form or "reasoning_content").split("+"), piece.text)
+
+
+def _call(piece: Piece) -> dict[str, Any]:
+    call = piece.call
+    assert call is not None
+    function: dict[str, Any] = {"arguments": call.arguments}
+    if call.name:
+        function = {"name": call.name} | function
+    head = {"index": call.index} | ({"id": call.id, "type": "function"} if call.id else {})
+    return head | {"function": function}
+
+
+class Identity:
+    """The id, time and model that all chunks of a response share: the upstream's own, once it has told them."""
+
+    __slots__ = ("_known", "fields")
+
+    def __init__(self, id_: str, created: int, model: str) -> None:
+        self.fields: dict[str, Any] = {"id": id_, "created": created, "model": model}
+        self._known = False
+
+    def learn(self, raw: Any) -> None:
+        """Take over what an upstream's chunk says; the first one decides."""
+        if not self._known and raw is not None:
+            self._known = True
+            told = payload(raw)
+            self.fields |= {name: told[name] for name in _IDENTITY if told.get(name) is not None}
+
+
+def payload(raw: Any) -> dict[str, Any]:
+    """The JSON of an upstream's event, `{}` where it is not one JSON object."""
+    lines = bytes(raw).replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
+    data = b"\n".join(line[5:].removeprefix(b" ") for line in lines if line.startswith(b"data:"))
+    try:
+        found = _decode(data)
+    except msgspec.DecodeError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+class StreamEncoder:
+    """Encodes one streamed response."""
+
+    def __init__(self, identity: Identity) -> None:
+        self._identity = identity
+        self._spoken: set[int] = set()
+
+    def piece(self, choice: int, piece: Piece) -> bytes:
+        """One piece as it goes over the wire."""
+        if piece.raw is not None and piece.guard is None:
+            self._identity.learn(piece.raw)
+            self._spoken.add(choice)
+            return bytes(piece.raw)
+        delta = delta_fields(piece)
+        if choice not in self._spoken:
+            self._spoken.add(choice)
+            delta = {"role": "assistant"} | delta
+        chunk = self._chunk(choice, delta, None, piece.logprobs)
+        return sse(chunk | ({"guard": guard_field(piece.guard)} if piece.guard else {}))
+
+    def finish(self, choice: int, finish: Finish) -> bytes:
+        """The end of a choice; an error frame if it failed."""
+        if finish.error is not None:
+            return sse(error_body(finish.error, kind="upstream_error", code=str(finish.status)))
+        if finish.raw is not None:
+            return bytes(finish.raw)
+        return sse(self._chunk(choice, {}, finish.reason))
+
+    def usage(self, usage: Mapping[str, Any]) -> bytes:
+        """The last chunk before `[DONE]` of a client that asked for usage."""
+        return sse(self._head() | {"choices": [], "usage": usage})
+
+    def _head(self) -> Chunk:
+        return {"object": "chat.completion.chunk", **self._identity.fields}
+
+    def _chunk(self, choice: int, delta: Mapping[str, Any], reason: str | None, logprobs: Any = None) -> Chunk:
+        entry = {"index": choice, "delta": delta, "logprobs": logprobs, "finish_reason": reason}
+        return self._head() | {"choices": [entry]}
+
+
+class Collector:
+    """The same pieces as one `chat.completion`: the non-streamed answer is the collected stream."""
+
+    def __init__(self, identity: Identity, n: int) -> None:
+        self._identity = identity
+        self._texts: list[dict[str, list[Any]]] = [{} for _ in range(n)]
+        self._calls: list[dict[int, dict[str, Any]]] = [{} for _ in range(n)]
+        self._extra: list[dict[str, Any]] = [{} for _ in range(n)]
+        self._logprobs: list[dict[str, list[Any]]] = [{} for _ in range(n)]
+        self._reasons: list[str | None] = [None] * n
+        self.events: list[dict[str, Any]] = []
+        self.error: Finish | None = None
+
+    def piece(self, choice: int, piece: Piece) -> None:
+        """Take a piece of a choice."""
+        self._identity.learn(piece.raw)
+        if piece.guard is not None:
+            self.events.append({**guard_field(piece.guard), "choice": choice})
+        if piece.call is not None:
+            self._take_call(choice, piece)
+        elif piece.text:
+            for name, value in delta_fields(piece).items():
+                self._texts[choice].setdefault(name, []).append(value)
+            self._take_logprobs(choice, piece)
+        elif piece.raw is not None:
+            self._take_extra(choice, piece.raw)
+
+    def finish(self, choice: int, finish: Finish) -> None:
+        """The choice is over."""
+        self._reasons[choice] = finish.reason
+        if finish.error is not None:
+            self.error = self.error or finish
+
+    def answer(self, usage: Mapping[str, Any]) -> Chunk:
+        """The whole response; `guard` lists what was told on the way, in order."""
+        choices = [self._choice(index) for index in range(len(self._texts))]
+        head = {"object": "chat.completion", **self._identity.fields}
+        guard = {"guard": {"v": VERSION, "events": self.events}} if self.events else {}
+        return head | {"choices": choices, "usage": usage} | guard
+
+    def _choice(self, index: int) -> Chunk:
+        message: dict[str, Any] = {"role": "assistant", "content": None}
+        for name, parts in self._texts[index].items():
+            message[name] = _joined(parts)
+        message |= self._extra[index]
+        if calls := self._calls[index]:
+            message["tool_calls"] = [calls[number] for number in sorted(calls)]
+        elif message["content"] is None:
+            message["content"] = ""
+        logprobs = self._logprobs[index] or None
+        return {"index": index, "message": message, "logprobs": logprobs, "finish_reason": self._reasons[index]}
+
+    def _take_call(self, choice: int, piece: Piece) -> None:
+        call = piece.call
+        assert call is not None
+        empty: dict[str, Any] = {"id": "", "type": "function", "function": {"name": "", "arguments": ""}}
+        entry = self._calls[choice].setdefault(call.index, empty)
+        entry["id"] = entry["id"] or call.id
+        entry["function"]["name"] += call.name
+        entry["function"]["arguments"] += call.arguments
+
+    def _take_logprobs(self, choice: int, piece: Piece) -> None:
+        if isinstance(piece.logprobs, dict):
+            for name, entries in piece.logprobs.items():
+                if isinstance(entries, list):
+                    self._logprobs[choice].setdefault(name, []).extend(entries)
+
+    def _take_extra(self, choice: int, raw: Any) -> None:
+        """Fields of a delta that guard does not read (`refusal`, `annotations`, ...): strings and lists add up."""
+        for entry in payload(raw).get("choices") or ():
+            for name, value in (entry.get("delta") or {}).items():
+                old = self._extra[choice].get(name)
+                if name in _TEXT_FIELDS or value is None:
+                    continue
+                adds = isinstance(value, str | list) and type(value) is type(old)
+                self._extra[choice][name] = old + value if adds else value
+
+
+def _joined(parts: Sequence[Any]) -> Any:
+    """Texts in one string; typed parts in one list."""
+    if all(isinstance(part, str) for part in parts):
+        return "".join(parts)
+    typed: list[Any] = []
+    for part in parts:
+        typed += [{"type": "text", "text": part}] if isinstance(part, str) else part
+    return typed

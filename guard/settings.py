@@ -1,0 +1,106 @@
+"""guard.yaml and the environment, validated.
+
+Everything that can be set is here; nothing is read anywhere else. Secrets are named (`api_key_env`), never written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from guard.errors import ConfigError
+from guard.registry import first_error
+
+WORLD = Path(__file__).parent / "world"
+"""The built-in world: its facts and its tiny policy model."""
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ModelEntry(_Model):
+    """A model that clients may ask for. What is not named here is the backend's own and validated by it."""
+
+    name: Annotated[str, Field(min_length=1, pattern=r"^[^@\s]+$")]
+    backend: str = "openai"
+    policy: str | None = None
+    options: Mapping[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather_options(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping) or "options" in data:
+            return data
+        own = {k: v for k, v in data.items() if k in cls.model_fields}
+        return own | {"options": {k: v for k, v in data.items() if k not in cls.model_fields}}
+
+
+class Policies(_Model):
+    """Which policy is used when a request names none, and which ones it may name (names or files)."""
+
+    default: str = "default"
+    allowed: tuple[str, ...] = ("default", "observe", "strict", "retract", "off")
+
+
+class StoreSettings(_Model):
+    """Where the log is kept, and for how long; a retention of 0 keeps everything."""
+
+    url: str = "sqlite:///guard.db"
+    retention_days: Annotated[int, Field(ge=0)] = 90
+
+
+class ServerSettings(_Model):
+    """The address, and who may use it.
+
+    `client_keys_file` holds one key a line; with it, Authorization is guard's and never goes upstream. The admin key
+    opens `/guard/*` beyond loopback; it is read from the environment variable named here.
+    """
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8900
+    client_keys_file: Path | None = None
+    admin_key_env: str = "GUARD_ADMIN_KEY"
+    cors: tuple[str, ...] = ()
+    max_body_mb: Annotated[float, Field(gt=0)] = 32.0
+
+
+class Settings(_Model):
+    """A whole guard.yaml."""
+
+    models: Annotated[tuple[ModelEntry, ...], Field(min_length=1)]
+    facts: tuple[Path, ...] = ()
+    policies: Policies = Policies()
+    store: StoreSettings = StoreSettings()
+    server: ServerSettings = ServerSettings()
+    timeouts: Mapping[str, float] = Field(default_factory=dict)
+    """`connect_s`, `first_token_s`, `idle_s`, `total_s`: handed to every `openai` backend that sets none itself."""
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> Self:
+        names = [entry.name for entry in self.models]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"models named twice: {twice!r}")
+        return self
+
+
+def built_in(**changes: Any) -> Settings:
+    """The configuration of a server that nobody configured: the built-in model, its world's facts, SQLite."""
+    model = ModelEntry(name="guard-world", backend="transformers", options={"model": str(WORLD / "model")})
+    return Settings.model_validate({"models": [model], "facts": [WORLD / "facts.jsonl"]} | changes)
+
+
+def read_settings(path: Path) -> Settings:
+    """A guard.yaml. Paths in it are relative to its folder. Raises ConfigError, one line."""
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        settings = Settings.model_validate(document)
+    except ValidationError as error:
+        raise ConfigError(f"{str(path)!r}: {first_error(error)}") from None
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise ConfigError(f"{str(path)!r} cannot be read: {' '.join(str(error).split())}") from None
+    return settings.model_copy(update={"facts": tuple(path.parent / fact for fact in settings.facts)})

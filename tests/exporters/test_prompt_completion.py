@@ -1,0 +1,440 @@
+"""Corrections as prompt-completion rows: what is context, what is learnt, and that it is the same text."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from guard.core.records import InterruptionRecord, Provenance
+from guard.core.types import Claim, Closing, Interruption, normalise
+from guard.errors import ConfigError
+from guard.exporters.prompt_completion import IGNORED, PromptCompletion, plugin, select
+
+transformers = pytest.importorskip("transformers", reason="rows with a tokenizer need the `local` extra")
+tokenizers = pytest.importorskip("tokenizers")
+
+HISTORY = (
+    "{%- for message in messages %}{%- if not (loop.last and message.role == 'assistant') %}"
+    "{{- '<|im_start|>' + message.role + '\\n' + (message.content or '') + '<|im_end|>\\n' }}"
+    "{%- endif %}{%- endfor %}"
+)
+QWEN = (
+    HISTORY + "{%- set last = messages[-1] %}{%- if last.role == 'assistant' %}"
+    "{%- set thought = last.reasoning_content or '' %}"
+    "{{- '<|im_start|>assistant\\n<think>\\n' + thought.strip('\\n') + '\\n</think>\\n\\n' }}"
+    "{{- last.content.lstrip('\\n') + '<|im_end|>\\n' }}{%- endif %}"
+    "{%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n' }}"
+    "{%- if enable_thinking is defined and not enable_thinking %}{{- '<think>\\n\\n</think>\\n\\n' }}{%- endif %}"
+    "{%- endif %}"
+)
+OPEN = (  # like DeepSeek-R1's: the prompt opens the reasoning, and reasoning in a message is dropped
+    "{%- for message in messages %}{%- set text = message.content or '' %}"
+    "{%- if message.role == 'assistant' and '</think>' in text %}"
+    "{%- set text = text.split('</think>')[-1] %}{%- endif %}"
+    "{{- '<|im_start|>' + message.role + '\\n' + text + '<|im_end|>\\n' }}{%- endfor %}"
+    "{%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n<think>\\n' }}{%- endif %}"
+)
+PLAIN = (
+    HISTORY.replace(" if not (loop.last and message.role == 'assistant')", " if true")
+    + "{%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n' }}{%- endif %}"
+)
+TEMPLATES = {"qwen": QWEN, "open": OPEN, "plain": PLAIN}
+
+
+def make(template: str) -> Any:
+    """Byte-level BPE as Qwen's, with a handful of merges."""
+    core = tokenizers.Tokenizer(tokenizers.models.BPE())
+    core.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    core.decoder = tokenizers.decoders.ByteLevel()
+    trainer = tokenizers.trainers.BpeTrainer(
+        vocab_size=340,
+        initial_alphabet=tokenizers.pre_tokenizers.ByteLevel.alphabet(),
+        special_tokens=["<|endoftext|>", "<|im_start|>", "<|im_end|>"],
+        show_progress=False,
+    )
+    core.train_from_iterator(["No, the capital of Australia is Canberra. Sydney is not the capital."] * 4, trainer)
+    core.add_tokens(["<think>", "</think>"])
+    made = transformers.PreTrainedTokenizerFast(tokenizer_object=core, eos_token="<|endoftext|>")
+    made.chat_template = template
+    return made
+
+
+TOKENIZERS = {name: make(template) for name, template in TEMPLATES.items()}
+
+
+@pytest.fixture(params=TEMPLATES)
+def tokenizer(request: pytest.FixtureRequest) -> Any:
+    return TOKENIZERS[request.param]
+
+
+def record(**changes: Any) -> InterruptionRecord:
+    """A record; a change goes to whichever of the four values has a field of that name."""
+    claim = Claim(channel="reasoning", start=0, end=0, text=" It is Sydney.")
+    cut = Interruption(
+        id="s.0.1",
+        choice=0,
+        number=1,
+        attempt=0,
+        correct="interrupt",
+        late=False,
+        claim=claim,
+        kept={"reasoning": "They ask for the capital."},
+        discarded={"reasoning": " Sydney has an opera house."},
+        put_in=" No, the capital is Canberra.",
+        reason="Sydney is not the capital.",
+        correction="The capital is Canberra.",
+        check="knowledge",
+        verdicts=(),
+        delay=0,
+        tokens_wasted=0,
+    )
+    closing = Closing(
+        id="s.0.1",
+        outcome="corrected",
+        continuation="token_exact",
+        followed=" So I say that.",
+        answer="Canberra.",
+        complete=True,
+    )
+    source = Provenance(
+        session="s",
+        started=1.0,
+        conversation="c",
+        user="",
+        model="m",
+        policy_model="pm",
+        backend="scripted",
+        policy="default",
+        policy_hash="h",
+        messages=[{"role": "user", "content": "Capital of Australia?"}],
+    )
+    whole = InterruptionRecord(interruption=cut, provenance=source, at=1.0, delay_s=0, closing=closing)
+
+    def changed(value: Any) -> Any:
+        names = {field.name for field in dataclasses.fields(value)}
+        return dataclasses.replace(value, **{name: changes[name] for name in names & set(changes)})
+
+    cut = dataclasses.replace(changed(cut), claim=changed(claim))
+    parts = {"interruption": cut, "closing": changed(closing), "provenance": changed(source)}
+    final = changed(whole)
+    assert isinstance(final, InterruptionRecord)
+    return dataclasses.replace(final, **{k: v for k, v in parts.items() if k not in changes})
+
+
+IN_CONTENT: dict[str, Any] = {
+    "channel": "content",
+    "kept": {"reasoning": "They ask for the capital.", "content": "Well."},
+    "answer": "",
+}
+
+
+def one(of: InterruptionRecord, tokenizer: Any = None, exporter: PromptCompletion = plugin) -> Mapping[str, Any]:
+    skipped: Counter[str] = Counter()
+    rows = list(exporter.rows([of], tokenizer=tokenizer, skipped=skipped))
+    assert not skipped
+    return rows[0]
+
+
+def why(of: InterruptionRecord, tokenizer: Any = None) -> str:
+    skipped: Counter[str] = Counter()
+    assert list(plugin.rows([of], tokenizer=tokenizer, skipped=skipped)) == []
+    return "".join(skipped)
+
+
+def spans(row: Mapping[str, Any]) -> list[tuple[str, str, int]]:
+    return [(s["kind"], row["assistant"][s["channel"]][s["start"] : s["end"]], s["train"]) for s in row["spans"]]
+
+
+def trained(row: Mapping[str, Any], tokenizer: Any) -> str:
+    return str(tokenizer.decode([token for token in row["labels"] if token != IGNORED]))
+
+
+# Selection
+
+
+@pytest.mark.parametrize(
+    ("changes", "default", "unreviewed"),
+    [
+        ({"review": "confirmed"}, True, True),
+        ({"review": "unreviewed"}, False, True),
+        ({"review": "rejected"}, False, False),
+        ({"review": "confirmed", "outcome": "relapsed"}, False, False),
+        ({"review": "confirmed", "outcome": "abandoned"}, False, False),
+        ({"review": "confirmed", "closing": None}, False, False),
+        ({"review": "confirmed", "continuation": "text_exact"}, True, True),
+        ({"review": "confirmed", "continuation": "field_prefill"}, True, True),
+        ({"review": "confirmed", "continuation": "reask"}, False, False),
+        ({"review": "confirmed", "continuation": "tool_answers"}, False, False),
+        ({"review": "confirmed", "continuation": None}, False, False),
+    ],
+)
+def test_what_is_selected(changes: dict[str, Any], default: bool, unreviewed: bool) -> None:
+    records = [record(**changes)]
+    assert bool(list(select(records))) is default
+    assert bool(list(select(records, unreviewed=True))) is unreviewed
+
+
+def test_a_trusted_check_needs_no_review() -> None:
+    assert list(select([record()], trusted={"knowledge"}))
+    assert not list(select([record()], trusted={"judge"}))
+    assert not list(select([record(review="rejected")], trusted={"knowledge"}))
+
+
+# Span rows
+
+
+def test_a_span_row_says_who_wrote_what() -> None:
+    row = one(record())
+    assert spans(row) == [
+        ("context", "They ask for the capital.", 0),
+        ("confabulated", " It is Sydney.", 0),
+        ("injected", " No, the capital is Canberra.", 1),
+        ("continuation", " So I say that.", 1),
+        ("continuation", "Canberra.", 1),
+    ]
+    assert row["messages"] == [{"role": "user", "content": "Capital of Australia?"}]
+    assert (row["id"], row["version"], row["ended"], row["synthesised"]) == ("s.0.1", 1, True, False)
+    assert "opera" not in str(row)
+
+
+def test_reasoning_is_context_of_a_claim_in_the_content() -> None:
+    row = one(record(**IN_CONTENT))
+    assert [kind for kind, _, _ in spans(row)] == ["context", "context", "confabulated", "injected", "continuation"]
+    assert row["assistant"]["reasoning"] == "They ask for the capital."
+
+
+def test_what_a_late_interruption_discarded_is_not_in_the_row() -> None:
+    row = one(record(late=True))
+    assert row["late"]
+    assert "opera" not in str(row)
+
+
+# Wording
+
+
+def test_a_model_that_does_not_know_learns_to_say_so() -> None:
+    row = one(record(known=0.5))
+    assert spans(row)[2:] == [("injected", " No, I do not know that.", 1)]
+    assert row["synthesised"]
+    assert not row["ended"]
+    assert not one(record(known=0.75))["synthesised"]
+
+
+def test_a_retraction_is_worded_as_an_interruption() -> None:
+    row = one(record(correct="retract", put_in=" The capital is Canberra."))
+    assert spans(row)[2:4] == [
+        ("injected", " No, Sydney is not the capital. The capital is Canberra.", 1),
+        ("continuation", " So I say that.", 1),
+    ]
+    assert row["synthesised"]
+
+
+def test_a_retraction_without_a_correction_has_no_continuation() -> None:
+    row = one(record(correct="retract", put_in=" I could not confirm this.", correction=""))
+    assert spans(row)[2:] == [("injected", " No, Sydney is not the capital. I could not confirm this.", 1)]
+    row = one(record(correct="retract", put_in=" I could not confirm this.", correction="", reason=""))
+    assert spans(row)[2:] == [("injected", " No, I do not know that.", 1)]
+
+
+# What gives no row
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"messages": None}, "no text"),
+        ({"text": ""}, "no text"),
+        ({"continuation": "reask"}, "not continued in place"),
+        ({"closing": None}, "not continued in place"),
+        ({"correct": "restart"}, "not continued in place"),
+        ({"channel": "tool_calls"}, "not continued in place"),
+        ({"put_in": " No, it is Sydney is wrong."}, "correction quotes the claim"),
+        ({"messages": [{"role": "user", "content": [{"type": "image_url", "sha256": "0"}]}]}, "media"),
+        ({"messages": [{"role": "assistant", "content": "Else"}]}, "unfinished turn not kept"),
+    ],
+)
+def test_what_gives_no_row(changes: dict[str, Any], reason: str) -> None:
+    assert why(record(**changes)) == reason
+
+
+def test_a_continuation_ends_before_it_repeats_the_claim(tokenizer: Any) -> None:
+    again = record(followed=" Hm. it is\n SYDNEY, or so.")
+    assert spans(one(again))[3:] == [("continuation", " Hm.", 1)]
+    assert not one(again)["ended"]
+    assert trained(one(again, tokenizer), tokenizer) == " No, the capital is Canberra. Hm."
+
+
+def test_text_parts_are_text() -> None:
+    parts = [{"type": "text", "text": "Capital of "}, {"type": "text", "text": "Australia?"}]
+    assert (
+        one(record(messages=[{"role": "user", "content": parts}]))["messages"][0]["content"] == "Capital of Australia?"
+    )
+
+
+def test_the_clients_unfinished_turn_is_not_doubled(tokenizer: Any) -> None:
+    messages = [{"role": "user", "content": "Capital?"}, {"role": "assistant", "content": "We"}]
+    row = one(record(**IN_CONTENT | {"messages": messages}), tokenizer)
+    assert row["prompt"].count("We") == 1
+    assert row["prompt"].endswith("Well. It is Sydney.")
+
+
+# Token rows
+
+
+@pytest.mark.parametrize("place", [{}, IN_CONTENT], ids=["reasoning", "content"])
+def test_tokens_spell_prompt_and_completion(tokenizer: Any, place: dict[str, Any]) -> None:
+    row = one(record(**place), tokenizer)
+    assert tokenizer.decode(row["input_ids"]) == row["prompt"] + row["completion"]
+    assert trained(row, tokenizer) == row["completion"]
+    assert row["prompt"].endswith(" It is Sydney.")
+    assert row["completion"].startswith(" No, the capital is Canberra. So I say that.")
+    assert [int(label != IGNORED) for label in row["labels"]] == row["completion_mask"]
+    assert len(row["labels"]) == len(row["input_ids"])
+    border = row["completion_mask"].index(1)
+    assert row["labels"][:border] == [IGNORED] * border
+    assert row["labels"][border:] == row["input_ids"][border:]
+
+
+def test_reasoning_is_continued_open_and_closed_before_the_answer(tokenizer: Any) -> None:
+    row = one(record(), tokenizer)
+    assert row["prompt"].endswith("assistant\n<think>\nThey ask for the capital. It is Sydney.")
+    assert row["completion"].endswith(" So I say that.\n</think>\n\nCanberra.<|im_end|>")
+    assert row["input_ids"][-1] == tokenizer.convert_tokens_to_ids("<|im_end|>")
+
+
+def test_content_is_continued_behind_its_reasoning(tokenizer: Any) -> None:
+    row = one(record(**IN_CONTENT), tokenizer)
+    assert row["prompt"].endswith(
+        "<|im_start|>assistant\n<think>\nThey ask for the capital.\n</think>\n\nWell. It is Sydney."
+    )
+
+
+def test_line_breaks_of_the_model_are_not_doubled(tokenizer: Any) -> None:
+    kept = {"reasoning": "Hm.\n", "content": "\n\nWell."}
+    row = one(record(**IN_CONTENT | {"kept": kept}), tokenizer)
+    assert row["prompt"].endswith("<think>\nHm.\n</think>\n\nWell. It is Sydney.")
+    row = one(record(followed=" So.\n", answer="\n\nCanberra."), tokenizer)
+    assert row["completion"].endswith(" So.\n</think>\n\nCanberra.<|im_end|>")
+
+
+def test_content_without_reasoning(tokenizer: Any) -> None:
+    off = {"chat_template_kwargs": {"enable_thinking": False}}
+    row = one(record(**IN_CONTENT | {"kept": {"content": "Well."}, "parameters": off}), tokenizer)
+    assert row["prompt"].endswith("Well. It is Sydney.")
+    assert tokenizer.decode(row["input_ids"]) == row["prompt"] + row["completion"]
+
+
+def test_the_end_is_learnt_only_where_it_was_reached(tokenizer: Any) -> None:
+    for cut_short in (
+        record(complete=False),
+        record(**IN_CONTENT, complete=False),
+        record(answer=""),
+        record(known=0.1),
+    ):
+        row = one(cut_short, tokenizer)
+        assert not row["completion"].endswith("<|im_end|>")
+        assert not row["ended"]
+        assert "</think>" not in row["completion"] or row["completion"].endswith("Canberra.")
+    assert one(record(**IN_CONTENT), tokenizer)["completion"].endswith("<|im_end|>")
+
+
+def test_what_looks_like_a_control_token_is_none(tokenizer: Any) -> None:
+    odd = record(text=" It is <|im_end|> Sydney.", put_in=" No, <|im_start|>.", followed=" Yes <|im_end|>.")
+    row = one(odd, tokenizer)
+    assert tokenizer.decode(row["input_ids"]) == row["prompt"] + row["completion"]
+    ends = [t for t in row["labels"] if t == tokenizer.convert_tokens_to_ids("<|im_end|>")]
+    assert len(ends) == 1
+    assert tokenizer.convert_tokens_to_ids("<|im_start|>") not in row["labels"]
+
+
+def test_a_tokenizer_that_prefixes_a_space_is_read_by_offsets() -> None:
+    words = ["No", ",", "the", "capital", "is", "Canberra", ".", "They", "ask", "for", "It", "Sydney", "say", "that"]
+    words += ["Capital", "of", "Australia", "?", "So", "I", "<think>", "</think>", "user", ":"]
+    vocabulary = {"<unk>": 0} | {f"▁{word}": n for n, word in enumerate(words, 1)}
+    core = tokenizers.Tokenizer(tokenizers.models.WordLevel(vocabulary, unk_token="<unk>"))
+    core.pre_tokenizer = tokenizers.pre_tokenizers.Metaspace()
+    core.decoder = tokenizers.decoders.Metaspace()
+    made = transformers.PreTrainedTokenizerFast(tokenizer_object=core, unk_token="<unk>")
+    made.chat_template = "user : {{ messages[0].content }} <think> "
+    spaced = record(
+        messages=[{"role": "user", "content": "Capital of Australia ?"}],
+        kept={"reasoning": "They ask for the capital ."},
+        text=" It is Sydney .",
+        put_in=" No , the capital is Canberra .",
+        followed=" So I say that .",
+        answer="",
+    )
+    row = one(spaced, made)
+    assert made.decode(row["input_ids"]) == row["prompt"] + row["completion"]
+    assert trained(row, made) == "No , the capital is Canberra . So I say that ."
+
+
+def test_a_text_no_tokenizer_takes_gives_no_row(tokenizer: Any) -> None:
+    assert why(record(followed=" \ud800"), tokenizer) == "not text-exact"
+
+
+def test_a_template_that_refuses_gives_no_row() -> None:
+    made = make("{{ raise_exception('only once') }}")
+    assert why(record(), made) == "chat template"
+
+
+def test_a_tokenizer_without_a_template_is_the_users_mistake() -> None:
+    made = make("")
+    with pytest.raises(ConfigError, match="no chat template"):
+        list(plugin.rows([record()], tokenizer=made))
+
+
+WORDS = st.lists(
+    st.sampled_from(["It", "is", "Sydney", "sydney.", "No,", "so", "\n", "ok", "é", "<think>", "12", "2"]), max_size=6
+).map(" ".join)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    claim=WORDS.filter(str.strip),
+    kept=WORDS,
+    followed=WORDS,
+    answer=WORDS,
+    reason=WORDS,
+    correct=st.sampled_from(["interrupt", "retract"]),
+    channel=st.sampled_from(["reasoning", "content"]),
+    known=st.sampled_from([None, 0.2, 0.9]),
+    name=st.sampled_from(sorted(TEMPLATES)),
+)
+def test_no_flagged_claim_is_ever_a_target(
+    claim: str,
+    kept: str,
+    followed: str,
+    answer: str,
+    reason: str,
+    correct: str,
+    channel: str,
+    known: float | None,
+    name: str,
+) -> None:
+    made = TOKENIZERS[name]
+    of = record(
+        text=claim,
+        kept={channel: kept},
+        followed=followed,
+        answer=answer if channel == "reasoning" else "",
+        put_in=f" No, {reason}",
+        reason=reason,
+        correct=correct,
+        channel=channel,
+        known=known,
+    )
+    bad = f" {normalise(claim)} "
+    for row in plugin.rows([of]):
+        targets = [text for _, text, train in spans(row) if train]
+        assert not any(bad.strip() and bad in f" {normalise(text)} " for text in targets)
+    for row in plugin.rows([of], tokenizer=made):
+        assert made.decode(row["input_ids"]) == row["prompt"] + row["completion"]
+        assert trained(row, made) == row["completion"]
+        assert row["prompt"].endswith(kept + claim)
