@@ -85,8 +85,9 @@ class Tape:
         return dropped
 
     def text(self, channel: Channel) -> str:
-        """All text of a channel that has been sent."""
-        return "".join(self._text[channel])
+        """All text of a channel that has been sent or is about to be."""
+        held = [piece.text for _, piece in self._held if piece.channel == channel and not piece.tag]
+        return "".join(self._text[channel] + held)
 
 
 def _split(piece: Piece, at: int) -> tuple[Piece, Piece]:

@@ -241,7 +241,7 @@ class Resume:
         open_channel: the channel the model is to go on in (`reasoning`: the block is not closed).
         put_in: the tail of ``kept[open_channel]`` that guard wrote at this cut.
         retracted: the claim, where it was cut out of `kept`; "" where it stands there.
-        sent: what the client has been sent so far, by channel.
+        sent: what the client has or will have been sent when the model goes on, guard's text included, by channel.
         message: the rendered `reask.message`, for a backend that can only ask again.
         restart: the open channel must be written again from its start (structured output).
         calls: tool calls that were made and not sent, each with guard's answer to it.

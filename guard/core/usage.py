@@ -39,32 +39,39 @@ class Ledger:
         """The upstream's own `usage` of an attempt."""
         self._attempts[attempt, choice if attempt else 0].counts = counts
 
-    def total(self, guard: Mapping[str, Any]) -> dict[str, Any]:
-        """The `usage` object: attempts summed (nested counts too), and `guard`, with `delivered` and `estimated`."""
+    def total(self, guard: Mapping[str, Any], delivered: int | None = None) -> dict[str, Any]:
+        """The `usage` object.
+
+        Args:
+            guard: what goes into `usage.guard`.
+            delivered: tokens of the text the client ended up with, where attempts do not simply add up to it.
+
+        Attempts are summed, nested counts too. `guard` gains `delivered`, the price of one plain turn, and
+        `estimated` if any count is a guess.
+        """
         total: dict[str, Any] = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
-        prompt = next((e.counts["prompt_tokens"] for e in self._attempts.values() if e.counts), self.prompt)
-        estimated = False
+        first = self._attempts.get((0, 0), _Attempt())
+        known = (first.counts or {}).get("prompt_tokens")
+        prompt = known if isinstance(known, int) else self.prompt
+        estimated = delivered is not None and not first.tokens
         for entry in self._attempts.values():
             counts, guessed = _counted(entry, prompt)
             estimated = estimated or guessed
             _add(total, counts)
-        discarded = guard.get("discarded_tokens", 0)
-        calls = len(self._attempts)
-        completion = max(0, total["completion_tokens"] - discarded)
-        delivered = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
-        extra = {"delivered": delivered, **({"estimated": True} if estimated else {})} if calls else {}
-        return total | {"guard": {**guard, **extra}}
+        completion = total["completion_tokens"] if delivered is None else delivered
+        plain = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+        return total | {"guard": {**guard, "delivered": plain, **({"estimated": True} if estimated else {})}}
 
 
 def _counted(entry: _Attempt, prompt: int) -> tuple[Mapping[str, Any], bool]:
-    if entry.counts is not None:
-        return entry.counts, False
+    """An attempt's counts, whole: what the upstream said, completed by what was counted on the way."""
+    told = entry.counts or {}
+    if "completion_tokens" in told and "prompt_tokens" in told:
+        return told, False
     completion = entry.tokens or -(-entry.characters // 4)
-    return {
-        "prompt_tokens": prompt,
-        "completion_tokens": completion,
-        "total_tokens": prompt + completion,
-    }, not entry.tokens
+    before = told.get("prompt_tokens", prompt)
+    counts = {"prompt_tokens": before, "completion_tokens": completion, "total_tokens": before + completion}
+    return {**counts, **told}, not (entry.tokens and "prompt_tokens" in told)
 
 
 def _add(total: dict[str, Any], counts: Mapping[str, Any]) -> None:

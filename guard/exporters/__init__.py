@@ -6,7 +6,8 @@ them and knows nothing about databases or files.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
 from guard.core.records import InterruptionRecord
@@ -18,7 +19,21 @@ Row = Mapping[str, Any]
 class Exporter(Protocol):
     """One training format."""
 
-    def rows(self, records: Iterable[InterruptionRecord], *, tokenizer: Any | None = None) -> Iterator[Row]:
+    def select(
+        self, records: Iterable[InterruptionRecord], *, unreviewed: bool = False, trusted: Collection[str] = ()
+    ) -> Iterator[InterruptionRecord]:
+        """The records worth training on. `unreviewed` admits what nobody has looked at, `trusted` what these checks
+        found; what a reviewer rejected is never admitted."""
+        ...
+
+    def rows(
+        self,
+        records: Iterable[InterruptionRecord],
+        *,
+        tokenizer: Any | None = None,
+        skipped: Counter[str] | None = None,
+    ) -> Iterator[Row]:
         """Turn interruption records into rows, in order. `tokenizer` is a Hugging Face tokenizer with the target
-        model's chat template; without one, rows are in the canonical span form."""
+        model's chat template; without one, rows are in the canonical span form. What cannot become a row is counted
+        in `skipped`, by reason."""
         ...

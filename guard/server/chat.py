@@ -181,13 +181,16 @@ class Exchange:
 
     def _usage(self) -> dict[str, Any]:
         summaries = [finish.summary for finish in self._finishes if finish.summary is not None]
+        interruptions = sum(summary.interruptions for summary in summaries)
+        count = self._served.backend.count
         return self._ledger.total(
             {
-                "interruptions": sum(summary.interruptions for summary in summaries),
+                "interruptions": interruptions,
                 "discarded_tokens": sum(summary.discarded_tokens for summary in summaries),
                 "supervisor_tokens": 0,
                 "unscanned": sum(summary.unscanned for summary in summaries),
-            }
+            },
+            sum(count(text) for summary in summaries for text in summary.text.values()) if interruptions else None,
         )
 
 

@@ -101,20 +101,20 @@ class Announcing(uvicorn.Server):
         """Start, then greet."""
         await super().startup(sockets=sockets)
         if self.started:
-            print(self.greeting, flush=True)  # noqa: T201 - the newcomer's first lines
+            print(self.greeting, flush=True)
 
 
 def _greeting(settings: Settings, url: str) -> str:
     name = settings.models[0].name
-    question = "Say hello."
+    first = "Say hello."
     lines = [f"guard serves {', '.join(m.name for m in settings.models)} on {url}/v1"]
     if name == "guard-world":
         from guard.world.measure import questions  # the built-in world is data that other servers need not read
 
-        asked = questions(6)
-        question = asked[0]
+        asked = [question.text for question in questions(6)]
+        first = asked[0]
         lines += ["", "Ask the built-in model, for example:", *(f"  {line}" for line in asked)]
-    body = f'{{"model": "{name}", "stream": true, "messages": [{{"role": "user", "content": "{question}"}}]}}'
+    body = f'{{"model": "{name}", "stream": true, "messages": [{{"role": "user", "content": "{first}"}}]}}'
     lines += ["", f"curl -N {url}/v1/chat/completions -H 'content-type: application/json' -d '{body}'"]
     lines += ["", f"dashboard  {url}/guard/", f"metrics    {url}/metrics"]
     return "\n".join(lines)

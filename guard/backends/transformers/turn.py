@@ -57,8 +57,9 @@ class LocalTurn:
     async def attempt(self, number: int, choice: int = 0, resume: Resume | None = None) -> AsyncIterator[Batch]:
         """Run attempt `number`: all choices for 0, else `choice` alone, gone on with where `resume` says.
 
-        The last item is the attempt's `Usage`: `prompt_tokens` is the whole context that it began with (for a resumed
-        attempt: prompt, kept and put-in text), `completion_tokens` what it sampled, the end token included.
+        The first batch tells the attempt's `prompt_tokens`, the last item its whole `Usage`. `prompt_tokens` is the
+        context that it began with (for a resumed attempt: prompt, kept and put-in text), `completion_tokens` what it
+        sampled, the end token included.
 
         Raises:
             RequestError: the messages cannot be used, or the resume asks for what this backend cannot do.
@@ -70,11 +71,16 @@ class LocalTurn:
         attempts = self._resumed(number, choice, resume, setting, box) if resume else self._first(setting, box)
         self._engine.submit(attempts)
         try:
-            open_ = len(attempts)
+            open_, begun = len(attempts), False
             while open_:
                 batch: list[Item] = await box.get()
                 open_ -= sum(isinstance(item, tuple) and isinstance(item[1], Finished) for item in batch)
-                yield batch if open_ else [*batch, _usage(number, attempts)]
+                if not open_:
+                    batch = [*batch, _usage(number, attempts)]
+                elif not begun:  # an attempt that is cut never gets to the end: what it read is told at once
+                    batch = [*batch, Usage(number, {"prompt_tokens": attempts[0].prompt_tokens})]
+                begun = True
+                yield batch
         finally:
             self._stop(attempts)
 

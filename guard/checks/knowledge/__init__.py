@@ -11,9 +11,9 @@ a database adds a few point queries where a pattern's words occur. Needs `facts`
 Rules: a pattern is found anywhere in a segment. Any of several objects of a subject is right; so is one that contains
 a right one or is contained in it ("the city of Brengate", "Brengate, Ostria"). Questions, conditions ("if",
 "suppose") and denials ("not", "never", "it is false that") are no claims; "I think", "maybe" and "she says" are.
-Scores: 1.0 for a known thing of the same kind as the right one; 0.9 for an unknown name; 0.5 for unknown words that
-do not look like a name or are many, and for a known thing of another kind (who was born in a city was born in a
-country too). A subject behind "of" or a possessive is not the subject ("the father of Ada Velm was born").
+A known thing of another kind is no error where a fact links a right object to it (who was born in a city was born in
+its country too). Scores: 1.0 for a known thing; 0.9 for an unknown name; 0.5 for unknown words that do not look like a
+name or are many. A subject behind "of" or a possessive is not the subject ("the father of Ada Velm was born").
 
 The files: `facts` (files and look-ups), `patterns` (where a sentence says a relation), `mentions` (which thing it
 names).
@@ -92,9 +92,9 @@ class Knowledge:
             return None
         start = min(place.start, subject.start, said.start)
         end = max(place.end, subject.end, said.end)
-        if not is_claimed(text, start, end):
+        if not is_claimed(text, start, end) or self._holds_right(relation, facts, said):
             return None
-        return _wording(relation, facts[0], said, self._score(relation, said), start, end)
+        return _wording(relation, facts[0], said, _score(said), start, end)
 
     def _subject(self, text: str, relation: Relation, cut: CutOut) -> Mention | None:
         return known_mention(text, cut.start, cut.end, cut.anchor, lambda key: self._has(key, relation.relation, "s"))
@@ -104,12 +104,21 @@ class Knowledge:
         other = same or known_mention(text, cut.start, cut.end, cut.anchor, self._is_known)
         return other or unknown_mention(text, cut.start, cut.end, cut.anchor)
 
-    def _score(self, relation: Relation, said: Mention) -> float:
-        if said.known:
-            key = name_key(said.text)
-            kinds = {kind for store in self._stores for kind in store.kinds(relation.relation)}
-            return KNOWN if any(self._has(key, *kind) for kind in kinds) else VAGUE
-        return UNKNOWN if said.words <= MAX_NAME_WORDS and is_proper(said) else VAGUE
+    def _holds_right(self, relation: Relation, facts: Sequence[Fact], said: Mention) -> bool:
+        """Whether a thing of another kind may hold the right object: who was born in a city was born in its country."""
+        key = name_key(said.text)
+        kinds = {kind for store in self._stores for kind in store.kinds(relation.relation)}
+        return said.known and not any(self._has(key, *kind) for kind in kinds) and self._is_linked(facts, key)
+
+    def _is_linked(self, facts: Sequence[Fact], key: str) -> bool:
+        """Whether some fact is about a right object and the thing of that name."""
+        return any(
+            (key, "o") in linked.names()
+            for right in _right_keys(facts)
+            for store in self._stores
+            for relation in self._relations
+            for linked in store.about(right, relation)
+        )
 
     def _has(self, key: str, relation: str, role: str) -> bool:
         return any(store.has(key, relation, role) for store in self._stores)
@@ -120,6 +129,12 @@ class Knowledge:
     def _about(self, subject: Mention, relation: Relation) -> Sequence[Fact]:
         key = name_key(subject.text)
         return [fact for store in self._stores for fact in store.about(key, relation.relation)]
+
+
+def _score(said: Mention) -> float:
+    if said.known:
+        return KNOWN
+    return UNKNOWN if said.words <= MAX_NAME_WORDS and is_proper(said) else VAGUE
 
 
 def _is_right(text: str, said: Mention, cut: CutOut, facts: Sequence[Fact]) -> bool:

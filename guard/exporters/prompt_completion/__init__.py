@@ -52,6 +52,12 @@ class PromptCompletion:
     def __init__(self, policy: Policy | None = None) -> None:
         self._policy = policy or Policy(name="default")
 
+    def select(
+        self, records: Iterable[InterruptionRecord], *, unreviewed: bool = False, trusted: Collection[str] = ()
+    ) -> Iterator[InterruptionRecord]:
+        """`select`, above."""
+        return select(records, unreviewed=unreviewed, trusted=trusted)
+
     def rows(
         self,
         records: Iterable[InterruptionRecord],
