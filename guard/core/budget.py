@@ -35,7 +35,7 @@ class Budget:
             return "max_per_response"
         if self._checks[check] >= limits.max_per_check:
             return "max_per_check"
-        if self.since is not None and self.since <= limits.cooldown_segments:
+        if limits.cooldown_segments and self.since is not None and self.since <= limits.cooldown_segments:
             return "cooldown_segments"
         if self.wasted >= limits.max_wasted_tokens and self.interruptions:
             return "max_wasted_tokens"

@@ -81,7 +81,7 @@ class Corrector:
         self._structured = structured
         self._max_tokens = max_tokens
         self._count = count
-        self._calls: tuple[tuple[ToolCall, str], ...] = ()
+        self._calls: list[tuple[int, ToolCall, str]] = []
         self.budget = Budget(policy.interrupt)
 
     def act(self, entry: Entry, verdict: Verdict, attempt: int) -> Action:
@@ -127,14 +127,13 @@ class Corrector:
         action = self._policy.interrupt.at_limit
         event = self._event("limit", entry, check, finding, why)
         if action == "stop":
-            self.stop(entry, event)
-            return Action("limited", stop="content_filter")
+            return Action("limited", cut=self.stop(entry, event), stop="content_filter")
         message = interruption_text(self._policy, finding, entry.segment.text)
         if action == "caveat" and entry.segment.channel == "tool_calls":
             before = self._turn.transcripts["content"].text()
-            self._turn.cut(entry, keep=False)
+            cut = self._turn.cut(entry, keep=False)
             self._turn.put("content", joined(before, message), event, 0)
-            return Action("limited", stop="stop")
+            return Action("limited", cut=cut, stop="stop")
         told = action == "caveat" and not self._restarts(entry)
         self._turn.note(entry, joined(entry.segment.text, message) if told else "", event)
         return Action("limited")
@@ -150,7 +149,7 @@ class Corrector:
 
     def _correct(self, entry: Entry, verdict: Verdict, finding: Finding, correct: Correct, attempt: int) -> Action:
         segment = entry.segment
-        calls = self._turn.calls
+        calls = self._made(entry)
         late = self._turn.tape.sent > entry.end
         tokens = () if segment.channel == "tool_calls" else self._tokens(entry)
         cut = self._turn.cut(entry, keep=correct == "interrupt")
@@ -195,7 +194,7 @@ class Corrector:
         finding: Finding,
         interruption: Interruption,
         cut: Cut,
-        calls: tuple[ToolCall, ...],
+        calls: list[tuple[ToolCall, bool]],
     ) -> Action:
         channel: Text = "content" if entry.segment.channel == "tool_calls" else entry.segment.channel
         if entry.segment.channel == "tool_calls":
@@ -211,7 +210,7 @@ class Corrector:
             sent={name: text for name in TEXTS if (text := self._turn.tape.text(name))},
             message=word(self._policy.reask.message, finding, interruption.claim.text),
             restart=interruption.correct == "restart",
-            calls=self._calls,
+            calls=tuple((call, answer) for _, call, answer in self._calls),
             max_tokens=self._left(),
         )
         return Action("interrupted", interruption, resume, channel, len(kept[channel]), cut)
@@ -223,16 +222,19 @@ class Corrector:
             return joined(claim, interruption_text(self._policy, finding, claim))
         return lead(claim) + retraction_text(self._policy, finding, claim)
 
-    def _answer(self, calls: tuple[ToolCall, ...], entry: Entry, interruption: Interruption) -> None:
+    def _made(self, entry: Entry) -> list[tuple[ToolCall, bool]]:
+        """The turn's tool calls, and whether each is this entry. Calls that were answered behind it are gone with it."""
+        self._calls = [made for made in self._calls if made[0] < entry.segment.id]
+        before = [e for e in self._turn.docket if e.segment.channel == "tool_calls" and e.segment.id < entry.segment.id]
+        return [(call, at == len(before)) for at, call in enumerate(self._turn.calls)]
+
+    def _answer(self, calls: list[tuple[ToolCall, bool]], entry: Entry, interruption: Interruption) -> None:
         """Every call of the turn is answered, the flagged one with the reason; earlier answers stand."""
         verdict = interruption.verdicts[0]
         finding = max(verdict.findings, key=lambda f: f.score)
         message = interruption_text(self._policy, finding, interruption.claim.text)
-        flagged = entry.segment.start
-        at = 0
-        for call in calls:
-            self._calls += ((call, f"{NOT_RUN} {message}" if at == flagged else NOT_RUN),)
-            at += len(call.arguments)
+        for call, flagged in calls:
+            self._calls.append((entry.segment.id, call, f"{NOT_RUN} {message}" if flagged else NOT_RUN))
 
     def _texts(self) -> dict[Channel, str]:
         return {channel: self._turn.transcripts[channel].text() for channel in TEXTS}
@@ -251,8 +253,8 @@ class Corrector:
     # What the client is told
 
     def _told(self, entry: Entry, finding: Finding, interruption: Interruption, cut: Cut) -> GuardEvent:
-        shown = entry.shown
-        start, end = interruption.claim.start + shown, interruption.claim.end + shown
+        claim = interruption.claim
+        start, end = self._turn.shown(claim.channel, claim.start, claim.end)
         visible = interruption.correct == "interrupt"
         return GuardEvent(
             event="interruption" if visible else "retraction",
@@ -263,7 +265,7 @@ class Corrector:
             check=interruption.check,
             reason=finding.reason,
             correction=finding.correction,
-            retracted=interruption.claim.text if self._policy.record.reveal and not visible else None,
+            retracted=claim.text if self._policy.record.reveal and not visible else None,
         )
 
     def _event(
@@ -273,7 +275,7 @@ class Corrector:
             event=kind,
             id=f"{self.name}.s{entry.segment.id}",
             channel=entry.segment.channel,
-            span=(entry.segment.start + entry.shown, entry.segment.end + entry.shown),
+            span=self._turn.shown(entry.segment.channel, entry.segment.start, entry.segment.end),
             check=check,
             reason=finding.reason,
             correction=finding.correction,

@@ -18,7 +18,6 @@ class Entry:
 
     Attributes:
         start, end: its place on the tape.
-        shown: add this to an offset in its channel to get the offset in what the client received.
         checked: whether its channel holds text back until it is judged.
         inline, pending: checks that have not answered; text behind an inline one is not released in any channel.
         asked: checks that an earlier finding called for.
@@ -29,7 +28,6 @@ class Entry:
     segment: Segment
     start: int
     end: int
-    shown: int
     checked: bool
     inline: set[str] = field(default_factory=set)
     pending: set[str] = field(default_factory=set)

@@ -29,6 +29,7 @@ from guard.core.docket import Entry
 from guard.core.events import Command
 from guard.core.log import Log
 from guard.core.resume import Seam
+from guard.core.tape import split_logprobs
 from guard.core.turn import Cut, Turn
 from guard.core.types import Finding, GuardEvent, Resume, Segment, Status, Verdict
 
@@ -125,7 +126,9 @@ class Session:
         )
 
     def _delta(self, event: ev.Delta) -> None:
-        if not event.text or not self._current(event.attempt):
+        if not event.text or not self._goes_on(
+            event.attempt, bool(self._held) and self._held[-1].channel != event.channel
+        ):
             return
         if self._seam is not None and (event.channel == "content" or self._turn.channel == event.channel):
             self._held.append(event)
@@ -152,8 +155,10 @@ class Session:
         for delta in held:
             gone, skip = min(skip, len(delta.text)), max(0, skip - len(delta.text))
             if gone < len(delta.text):
-                kept = replace(delta, text=delta.text[gone:], tokens=() if gone else delta.tokens)
-                self._turn.text(kept, None)
+                if gone:
+                    rest = split_logprobs(delta.logprobs, gone)[1]
+                    delta = replace(delta, text=delta.text[gone:], tokens=(), logprobs=rest)
+                self._turn.text(delta, None)
 
     def _astray(self, held: Sequence[ev.Delta]) -> None:
         """A re-asked answer started over and cannot be joined: the policy's `at_limit` decides what is left."""
@@ -166,29 +171,27 @@ class Session:
         self._ending = _Ending("stop" if action == "caveat" else "content_filter")
 
     def _tool_delta(self, event: ev.ToolDelta) -> None:
-        if self._current(event.attempt):
-            self._settle_seam()
+        if self._goes_on(event.attempt):
             self._turn.tool(event, event.raw if event.attempt == 0 else None)
 
     def _extra(self, event: ev.Extra) -> None:
-        if self._current(event.attempt):
+        if self._goes_on(event.attempt, bool(event.tag)):
             self._turn.extra(event)
 
     def _finished(self, event: ev.Finished) -> None:
-        if self._current(event.attempt):
-            self._settle_seam()
-            if self._current(event.attempt):
-                raw = event.raw if event.attempt == 0 else None
-                self._end(_Ending(event.reason, raw))
+        if self._goes_on(event.attempt):
+            self._end(_Ending(event.reason, event.raw if event.attempt == 0 else None))
 
     def _failed(self, event: ev.Failed) -> None:
-        if self._current(event.attempt):
-            self._settle_seam()
+        if self._goes_on(event.attempt):
             self._end(_Ending("error", None, event.error, event.status))
 
-    def _settle_seam(self) -> None:
-        if self._held:
+    def _goes_on(self, attempt: int, whole: bool = True) -> bool:
+        """Whether an event of this attempt counts. `whole`: no more can come to the attempt's held opening, so it is
+        let through first, which may end the choice."""
+        if whole and self._held and self._current(attempt):
             self._join(final=True)
+        return self._current(attempt)
 
     def _end(self, ending: _Ending) -> None:
         """The turn's text is whole: what is open becomes segments, and the ending waits for their verdicts."""
@@ -228,9 +231,11 @@ class Session:
             self._start_slow(entry)
 
     def _applies(self, spec: CheckSpec, segment: Segment) -> bool:
-        use = self._uses[spec.name]
-        channels = spec.channels if use.channels is None else spec.channels & set(use.channels)
-        return segment.channel in channels and not use.only_if
+        return self._covers(spec, segment) and not self._uses[spec.name].only_if
+
+    def _covers(self, spec: CheckSpec, segment: Segment) -> bool:
+        wanted = self._uses[spec.name].channels
+        return segment.channel in (spec.channels if wanted is None else spec.channels & set(wanted))
 
     def _skip(self, entry: Entry, specs: Sequence[CheckSpec]) -> None:
         entry.pending = set()
@@ -286,7 +291,8 @@ class Session:
     def _escalate(self, entry: Entry, check: str) -> None:
         """Ask the checks that wait for this one to flag something, each once."""
         for spec in self._specs:
-            if check in self._uses[spec.name].only_if and spec.name not in entry.asked:
+            called = check in self._uses[spec.name].only_if and self._covers(spec, entry.segment)
+            if called and spec.name not in entry.asked:
                 entry.asked.add(spec.name)
                 (entry.inline if spec.inline else entry.pending).add(spec.name)
                 if spec.inline or self._examined is not entry:
@@ -307,7 +313,7 @@ class Session:
         self._log.verdict(entry, self._verdict(entry, check, "unscanned", why))
         if self._policy.on_unscanned == "stop" and self._policy.mode == "supervise" and not entry.settled:
             segment = entry.segment
-            span = (segment.start + entry.shown, segment.end + entry.shown)
+            span = self._turn.shown(segment.channel, segment.start, segment.end)
             event = replace(self._plain_event("unscanned", why), check=check, channel=segment.channel, span=span)
             self._stopped(entry, self._corrector.stop(entry, event), "content_filter")
 
@@ -326,7 +332,7 @@ class Session:
         verdict = replace(verdict, disposition=action.disposition)
         if action.interruption and action.resume:
             self._interrupted(entry, action, action.resume)
-        elif action.stop:
+        elif action.cut:
             self._stopped(entry, action.cut, action.stop)
         return verdict
 
@@ -340,17 +346,17 @@ class Session:
         self._attempt = action.interruption.attempt + 1
         self._out.append(ev.Record(action.interruption))
 
-    def _stopped(self, entry: Entry, cut: Cut | None, reason: str) -> None:
+    def _stopped(self, entry: Entry, cut: Cut, reason: str) -> None:
         self._cut_short(entry, cut)
         self._ending = _Ending(reason)
 
-    def _cut_short(self, entry: Entry, cut: Cut | None) -> None:
+    def _cut_short(self, entry: Entry, cut: Cut) -> None:
         """Text is gone, and with it what waited for it: the ending, held deltas, verdicts, a pending resume."""
         self._cancel()
         self._ending = self._examined = self._awaiting = self._seam = None
         self._held = []
         self._log.discarded(entry.segment)
-        if cut and cut.segments:
+        if cut.segments:
             self._out.append(ev.DropChecks(tuple(segment.id for segment in cut.segments)))
 
     def _recorded(self, event: ev.Recorded) -> None:

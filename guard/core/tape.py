@@ -7,7 +7,6 @@ comes later in a turn must not overtake what comes earlier. Does not know why so
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
 from dataclasses import replace
 
 from guard.core.events import Piece
@@ -69,20 +68,14 @@ class Tape:
         if piece.text and not piece.tag:
             self._text[piece.channel].append(piece.text)
 
-    def cut(self, at: int) -> Mapping[Channel, int]:
-        """Drop what is held beyond a position; return how many characters of each channel that was."""
-        dropped: dict[Channel, int] = dict.fromkeys(CHANNELS, 0)
+    def cut(self, at: int) -> None:
+        """Drop what is held beyond a position."""
         while self._held and self.end > max(at, self.sent):
             size, piece = self._held.pop()
             room = max(at, self.sent) - (self.end - size)
             if room > 0:
-                piece, gone = _split(piece, room)
-                self._held.append((room, piece))
-            else:
-                room, gone = 0, piece
-            self.end -= size - room
-            dropped[gone.channel] += 0 if gone.tag else len(gone.text)
-        return dropped
+                self._held.append((room, _split(piece, room)[0]))
+            self.end -= size - max(room, 0)
 
     def text(self, channel: Channel) -> str:
         """All text of a channel that has been sent or is about to be."""
@@ -92,12 +85,12 @@ class Tape:
 
 def _split(piece: Piece, at: int) -> tuple[Piece, Piece]:
     """A text piece in two; the upstream's chunk fits neither half, its log-probabilities are shared out."""
-    before, after = _split_logprobs(piece.logprobs, at)
+    before, after = split_logprobs(piece.logprobs, at)
     first = replace(piece, text=piece.text[:at], raw=None, logprobs=before)
     return first, replace(piece, text=piece.text[at:], raw=None, guard=None, logprobs=after)
 
 
-def _split_logprobs(logprobs: object, at: int) -> tuple[object, object]:
+def split_logprobs(logprobs: object, at: int) -> tuple[object, object]:
     """OpenAI's `{"content": [{"token": ...}, ...]}` at a character; a token across the cut stays with its start."""
     if not isinstance(logprobs, dict) or not isinstance(logprobs.get("content"), list):
         return None, None

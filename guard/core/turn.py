@@ -18,7 +18,7 @@ from guard.core.policy import Watch
 from guard.core.segmenter import Segmenter
 from guard.core.tape import Tape
 from guard.core.transcript import Transcript
-from guard.core.types import Channel, GuardEvent, Segment, ToolCall
+from guard.core.types import CHANNELS, Channel, GuardEvent, Segment, ToolCall
 
 Text = Literal["reasoning", "content"]
 TEXTS: tuple[Text, ...] = ("reasoning", "content")
@@ -54,7 +54,7 @@ class Cut:
         start: where the claim starts in its channel (behind a client's prefix).
         discarded: text after the claim, by channel; the claim itself is not in it.
         segments: the segments that are gone, the claim's own too if it was not kept.
-        seen: characters of the claim's channel after the claim that the client has been sent.
+        seen: characters of the claim's channel after the claim, if it is kept, that the client has been sent.
         delay: characters of any channel that had come after the claim.
     """
 
@@ -79,7 +79,7 @@ class Turn:
         self.tape = Tape()
         self.transcripts: dict[Text, Transcript] = {channel: Transcript(channel) for channel in TEXTS}
         self._segmenters: dict[Text, Segmenter] = {}
-        self._shown: dict[Channel, int] = {"reasoning": 0, "content": 0, "tool_calls": 0}
+        self._shifts: dict[Channel, list[tuple[int, int]]] = {channel: [] for channel in CHANNELS}
         self._forms: dict[Text, str] = {}
         self._runs: list[_Run] = []
         self._ends: deque[_End] = deque()
@@ -94,7 +94,7 @@ class Turn:
 
     def _take_prefix(self, channel: Text, text: str) -> None:
         self.transcripts[channel].append(text, "client")
-        self._shown[channel] -= len(text)
+        self._shifts[channel].append((0, -len(text)))
         if channel in self.watch:
             self._segmenters[channel] = Segmenter(self.watch[channel].unit)
             self._segmenters[channel].feed(text)
@@ -109,7 +109,7 @@ class Turn:
     def text(self, delta: ev.Delta, raw: object) -> None:
         """Text of the model; `raw` is the chunk to send for it, if it can go as it came."""
         channel, text = delta.channel, delta.text
-        if not self._runs or self._runs[-1].channel != channel:
+        if not self._runs or self._runs[-1].channel != channel or self._runs[-1].at <= self._tools_from:
             self._enter(channel)
         transcript = self.transcripts[channel]
         if delta.form:
@@ -121,6 +121,11 @@ class Turn:
             for end in segmenter.feed(text):
                 self._settle(channel, start, end)
                 start = end
+
+    @property
+    def _tools_from(self) -> int:
+        """Where the tool calls begin; a run that began before them does not go on behind them."""
+        return -1 if self._tools_at is None else self._tools_at
 
     def _enter(self, channel: Text) -> None:
         self.flush()
@@ -177,11 +182,6 @@ class Turn:
 
     # Segments
 
-    @property
-    def unsegmented(self) -> bool:
-        """Whether settled boundaries wait to become segments."""
-        return bool(self._ends)
-
     def segmented(self, channel: Text) -> int:
         """Up to where a channel's text lies in segments; all of it where the channel is not watched."""
         if channel not in self.watch:
@@ -229,7 +229,6 @@ class Turn:
             ),
             start=end.tape_start,
             end=end.tape_end,
-            shown=self._shown[end.channel],
             checked=self.holds(end.channel),
         )
         self._ids += 1
@@ -249,6 +248,14 @@ class Turn:
 
     # What goes out
 
+    def shown(self, channel: Channel, start: int, end: int) -> tuple[int, int]:
+        """A stretch of a channel in characters of what the client received of it, which has text more that was
+        discarded late or shown beside the context, and lacks the client's own prefix."""
+        shifts = self._shifts[channel]
+        first = start + sum(by for at, by in shifts if at <= start)
+        last = end + sum(by for at, by in shifts if at < end)
+        return max(0, first), max(0, last)
+
     def holds(self, channel: Channel | None) -> bool:
         """Whether a channel is held back until it is judged."""
         watch = self.watch.get(channel) if channel else None
@@ -258,8 +265,16 @@ class Turn:
         """What may be sent now. `final`: nothing more will come, so nothing needs to wait for a segment's end."""
         limit = self.docket.frontier(self.tape.sent)
         if limit is None:
-            limit = self._open_limit(final)
+            limit = min(self._open_limit(final), self._barrier())
         return self.tape.release(limit)
+
+    def _barrier(self) -> int:
+        """Where the first held channel behind an outstanding verdict begins: text that is in no segment (guard's own)
+        waits there too."""
+        if not (waiting := self.docket.waiting):
+            return self.tape.end
+        runs = (run.at for run in self._runs if run.at >= waiting[0].end and self.holds(run.channel))
+        return next(runs, self.tape.end)
 
     def _open_limit(self, final: bool) -> int:
         if self._ends:
@@ -282,10 +297,9 @@ class Turn:
             self.docket.drop(other)
         self._ends.clear()
         start, removed = self._cut_context(entry, keep)
-        dropped = self.tape.cut(at)
-        seen = {channel: len(removed.get(channel, "")) - dropped[channel] for channel in TEXTS}
+        self.tape.cut(at)
         for channel in TEXTS:
-            self._shown[channel] += seen[channel]
+            self._shift(channel)
         self._reopen(at)
         named = entry.segment.channel
         if not keep and named != "tool_calls":
@@ -294,7 +308,7 @@ class Turn:
             start=start,
             discarded={name: text for name, text in removed.items() if text},
             segments=tuple(other.segment for other in gone),
-            seen=max(0, seen["content" if named == "tool_calls" else named]),
+            seen=len(self.tape.text(named)) - self.shown(named, 0, entry.segment.end)[1] if keep else 0,
             delay=delay,
         )
 
@@ -317,6 +331,13 @@ class Turn:
         rest = self.transcripts[channel].cut(segment.end if keep else start)
         removed[channel] = rest + removed.get(channel, "")
         return start, removed
+
+    def _shift(self, channel: Text) -> None:
+        """Behind a cut the client's offsets differ by what it was sent of the text that is gone."""
+        end = len(self.transcripts[channel])
+        shifts = [(at, by) for at, by in self._shifts[channel] if at < end]
+        rest = len(self.tape.text(channel)) - end - sum(by for _, by in shifts)
+        self._shifts[channel] = [*shifts, (end, rest)]
 
     def _reopen(self, at: int) -> None:
         if self._tools_at is not None and self._tools_at >= at:
@@ -346,8 +367,5 @@ class Turn:
         """Show the client something behind a segment that the model's context does not have."""
         channel = entry.segment.channel
         form = "" if channel == "tool_calls" else self._forms.get(channel, "")
+        self._shifts[channel].append((entry.segment.end + max(0, self.tape.sent - entry.end), len(text)))
         self.tape.insert(entry.end, Piece(channel, text, None, form, event))
-        self._shown[channel] += len(text)
-        for later in self.docket.after(entry.segment.id):
-            if later.segment.channel == channel:
-                later.shown += len(text)

@@ -7,7 +7,7 @@ import sys
 
 import msgspec
 
-from guard.demo import serving
+from guard.cli.demo import serving
 from guard.world.measure import Endpoint, Figures
 
 SEEDS = (0, 1, 2)

@@ -62,7 +62,7 @@ def serve(
     store: Annotated[str | None, typer.Option(help="URL of the log.  [default: sqlite:///guard.db]")] = None,
 ) -> None:
     """Serve. With no arguments: the built-in model, its world's facts, SQLite."""
-    from guard.server.run import Overrides, run, settings_for
+    from guard.cli.serving import Overrides, run, settings_for
 
     overrides = Overrides(
         host=host,
@@ -84,7 +84,7 @@ def demo(
     policy: Annotated[str, typer.Option(help="Supervision policy.")] = "default",
 ) -> None:
     """Show one supervised answer in the terminal, the interruption visible as it happens."""
-    from guard.demo import show
+    from guard.cli.demo import show
 
     show(question, policy)
 
@@ -109,7 +109,7 @@ def list_(
     as_json: Json = False,
 ) -> None:
     """List interruptions, newest first."""
-    from guard.reading import list_interruptions
+    from guard.cli.reading import list_interruptions
 
     list_interruptions(store, limit, outcome, as_json)
 
@@ -119,7 +119,7 @@ def show(
     key: Annotated[str, typer.Argument(help="An interruption's id.")], store: StoreUrl = "sqlite:///guard.db"
 ) -> None:
     """Show one interruption, whole, as JSON."""
-    from guard.reading import show_interruption
+    from guard.cli.reading import show_interruption
 
     show_interruption(store, key)
 
@@ -133,7 +133,7 @@ def export(
     unreviewed: Annotated[bool, typer.Option(help="Include what nobody has reviewed.")] = False,
 ) -> None:
     """Write training rows."""
-    from guard.reading import export_rows
+    from guard.cli.reading import export_rows
 
     export_rows(format_, out, store, tokenizer, unreviewed)
 
@@ -156,6 +156,6 @@ def measure(
     as_json: Json = False,
 ) -> None:
     """Measure supervision on the closed world, over HTTP."""
-    from guard.world.report import report
+    from guard.cli.report import report
 
     report(n, url, as_json)

@@ -20,10 +20,10 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from guard.cli.reading import printable
+from guard.cli.serving import listen
 from guard.errors import GuardError
-from guard.reading import printable
 from guard.server.app import create_app
-from guard.server.run import listen
 from guard.settings import built_in
 from guard.world.measure import questions
 

@@ -42,9 +42,7 @@ def show_interruption(url: str, key: str) -> None:
     """Print one interruption as JSON."""
     record = _with_store(url, lambda store: store.interruption(key))
     if record is None:
-        raise ConfigError(
-            f"there is no interruption {key!r} in {url!r}; see `guard interruptions list`"
-        )
+        raise ConfigError(f"there is no interruption {key!r} in {url!r}; see `guard interruptions list`")
     _print_json(asdict(record))
 
 
