@@ -223,7 +223,7 @@ class Corrector:
         return lead(claim) + retraction_text(self._policy, finding, claim)
 
     def _made(self, entry: Entry) -> list[tuple[ToolCall, bool]]:
-        """The turn's tool calls, and whether each is this entry. Calls that were answered behind it are gone with it."""
+        """The turn's tool calls, and whether each is this entry; calls answered behind it are gone with it."""
         self._calls = [made for made in self._calls if made[0] < entry.segment.id]
         before = [e for e in self._turn.docket if e.segment.channel == "tool_calls" and e.segment.id < entry.segment.id]
         return [(call, at == len(before)) for at, call in enumerate(self._turn.calls)]

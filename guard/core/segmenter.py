@@ -78,10 +78,11 @@ class Segmenter:
         if self._limit is None:
             self._take_whole(text)
             return []
-        self._buffer += text
         ends: list[int] = []
-        while (end := self._next(self._limit)) is not None:
-            ends.append(self._close(end))
+        for at in range(0, len(text), self._limit):  # a huge delta must not be looked through once for each segment
+            self._buffer += text[at : at + self._limit]
+            while (end := self._next(self._limit)) is not None:
+                ends.append(self._close(end))
         return ends
 
     def flush(self) -> int | None:

@@ -6,7 +6,7 @@ are done.
 
 An answer fails unless its status is 200, its text equals the expected one byte for byte in the field that the upstream
 wrote it in, nothing else was said in the other field, and `[DONE]` came. `identical` counts the answers whose whole
-body was the upstream's, byte for byte (stamps aside).
+body was the upstream's, byte for byte: stamps aside, and the usage that a proxy asked for without being asked.
 
 It reports failures, throughput, TTFT (request to first text), the gap between texts, with `--stamp` (mock and client on
 one machine) the one-way latency of each delta from the mock's send to its arrival here, and with `--pid` the CPU time
@@ -251,9 +251,11 @@ class WrongAnswerError(Exception):
 
 
 @functools.lru_cache(maxsize=8)
-def upstream_body(plan: Plan) -> bytes:
-    """The body that the mock sends, with `MARK` for the stamps."""
-    return b"".join(events(plan.chunks, field=plan.field, stamp=plan.stamp))
+def upstream_bodies(plan: Plan) -> tuple[bytes, bytes]:
+    """The body that the mock sends, with `MARK` for the stamps; and that of a proxy which asked for usage itself and
+    keeps the count to itself."""
+    asked = events(plan.chunks, usage=True, field=plan.field, stamp=plan.stamp)
+    return b"".join(events(plan.chunks, field=plan.field, stamp=plan.stamp)), b"".join((*asked[:-2], asked[-1]))
 
 
 @dataclass(slots=True)
@@ -303,18 +305,18 @@ class Checker:
             raise WrongAnswerError(f"status {answer.status}: {bytes(answer.raw[answer.head :][:200])!r}")
         body, in_body, in_raw = answer.body()
         if (known := self._good.get(body)) is not None:
-            return known, body == upstream_body(self._plan)
+            return known, body in upstream_bodies(self._plan)
         texts = list(self._texts(body))
         whole = "".join(text for text, _ in texts)
         if self._plan.stamp:
             self._stamps_fit(whole)
             self._time(answer, texts, in_body, in_raw)
-            return len(texts), _STAMP_IN_BODY.sub(MARK, body) == upstream_body(self._plan)
+            return len(texts), _STAMP_IN_BODY.sub(MARK, body) in upstream_bodies(self._plan)
         if whole != expected_text(self._plan.chunks):
             raise WrongAnswerError(f"{len(whole)} characters are not the {self._plan.chunks} deltas: {whole[:120]!r}")
         if len(self._good) < 8:
             self._good[body] = len(texts)
-        return len(texts), body == upstream_body(self._plan)
+        return len(texts), body in upstream_bodies(self._plan)
 
     def _stamps_fit(self, whole: str) -> None:
         stamps = _STAMP.findall(whole)
@@ -419,20 +421,24 @@ class Run:
                     answer = await connection.ask(self._request)
             except OSError as error:  # ConnectionError and TimeoutError are too
                 self._stats.fail(f"{type(error).__name__}: {error}")
-                connection = connection and connection.close()
+                if connection is not None:
+                    connection.close()
+                connection = None
                 continue
             if self._plan.stamp and len(self._deferred) < _DEFERRED:
                 self._deferred.append(answer)
             else:
                 self._check(answer)
             if not answer.keep:
-                connection = connection.close()
+                connection.close()
+                connection = None
         if connection is not None:
             connection.close()
 
     async def _connect(self) -> Connection:
         loop = asyncio.get_running_loop()
-        return (await loop.create_connection(Connection, self._url.hostname, self._url.port or 80))[1]
+        host, port = self._url.hostname or "127.0.0.1", self._url.port or 80
+        return (await loop.create_connection(Connection, host, port))[1]
 
     def _report(self, wall: float, own: float) -> dict[str, Any]:
         plan, stats = self._plan, self._stats

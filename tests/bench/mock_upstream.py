@@ -32,9 +32,9 @@ import httptools
 import uvloop
 
 WORDS = (
-    [" the", " model", " token", " of", " stream", "ing", " proxy", " can", " be", " read", ",", " and"]
-    + [" then", " a", " super", "visor", " looks", " at", " it", ".", " caf\u00e9", ' "q"', "\n", " end"]
-)  # fmt: skip
+    " the| model| token| of| stream|ing| proxy| can| be| read|,| and| then| a| super|visor| looks| at| it|."
+    '| caf\u00e9| "q"|\n| end'
+).split("|")
 SENTENCE = 20
 """Stamped deltas that make a sentence."""
 

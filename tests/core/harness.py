@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from itertools import pairwise
 from typing import Any
 
 from guard.core import events as ev
@@ -104,11 +105,13 @@ class Harness:
                 self.finish = command
         return []
 
-    def say(self, text: str, channel: Any = "reasoning", attempt: int | None = None, cuts: Iterable[int] = ()) -> Harness:
+    def say(
+        self, text: str, channel: Any = "reasoning", attempt: int | None = None, cuts: Iterable[int] = ()
+    ) -> Harness:
         """Text of the model, cut at these offsets."""
         number = self.session.attempt if attempt is None else attempt
         points = [0, *cuts, len(text)]
-        return self.feed(*(ev.Delta(number, channel, text[a:b]) for a, b in zip(points, points[1:], strict=False)))
+        return self.feed(*(ev.Delta(number, channel, text[a:b]) for a, b in pairwise(points)))
 
     def end(self, reason: str = "stop") -> Harness:
         """The upstream finishes the current attempt."""

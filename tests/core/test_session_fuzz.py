@@ -25,7 +25,9 @@ BLOCKS = 20
 def findings(segment: Segment) -> tuple[Finding, ...]:
     """BAD interrupts, ODD is flagged only."""
     if "BAD" in segment.text:
-        return (Finding(score=1.0, reason="wrong.", correction="GUARD.", subject="x" if "SUBJ" in segment.text else ""),)
+        return (
+            Finding(score=1.0, reason="wrong.", correction="GUARD.", subject="x" if "SUBJ" in segment.text else ""),
+        )
     return (Finding(score=0.6, reason="odd."),) if "ODD" in segment.text else ()
 
 
@@ -64,7 +66,10 @@ class Fuzz:
             "content": {"release": "checked", "correct": rng.choice(["retract", "interrupt"])},
             "tool_calls": {"release": rng.choice(["checked", "checked", "immediate"])},
         }
-        checks = [{"check": "quick"}, {"check": "slow", "only_if": ["quick"]} if rng.random() < 0.2 else {"check": "slow"}]
+        checks = [
+            {"check": "quick"},
+            {"check": "slow", "only_if": ["quick"]} if rng.random() < 0.2 else {"check": "slow"},
+        ]
         interrupt = {
             "max_per_response": rng.choice([0, 1, 3, 9]),
             "max_per_check": rng.choice([1, 9]),
@@ -210,7 +215,9 @@ class Fuzz:
         assert len({r.id for r in harness.records}) == len(harness.records) == len(finish.closings)
         assert harness.session.receive(ev.Finished(harness.session.attempt, "stop")) == []
         assert "STALE" not in harness.text("reasoning") + harness.text("content")
-        plain = not ({"limit", "late"} & set(harness.told)) and not any(p.guard and p.guard.discarded for p in harness.pieces)
+        plain = not ({"limit", "late"} & set(harness.told)) and not any(
+            p.guard and p.guard.discarded for p in harness.pieces
+        )
         if plain and finish.reason not in ("client_left", "error", "content_filter") and not finish.error:
             for channel in ("reasoning", "content"):
                 assert harness.text(channel) == finish.summary.text[channel]  # type: ignore[index]

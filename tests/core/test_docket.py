@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+from guard.core.docket import Docket, Entry
+from guard.core.types import Segment
+
+
+def entry(number: int, *, checked: bool = True, inline: str = "", pending: str = "") -> Entry:
+    """A segment of ten characters; the letters name the checks it waits for."""
+    start, end = number * 10, number * 10 + 10
+    segment = Segment(id=number, channel="content", start=start, end=end, text="x" * 10, attempt=0)
+    return Entry(segment=segment, start=start, end=end, checked=checked, inline=set(inline), pending=set(pending))
+
+
+def docket(*entries: Entry) -> Docket:
+    out = Docket()
+    for one in entries:
+        out.add(one)
+    return out
+
+
+def test_an_empty_docket_holds_nothing() -> None:
+    assert (docket().frontier(0), docket().waiting, list(docket())) == (None, [], [])
+
+
+def test_a_judged_segment_holds_nothing() -> None:
+    assert docket(entry(0)).frontier(0) is None
+
+
+def test_a_checked_segment_holds_itself_until_it_is_judged() -> None:
+    one = entry(1, pending="a")
+    line = docket(entry(0), one)
+    assert (line.frontier(0), line.waiting) == (10, [one])
+    one.pending.clear()
+    assert (line.frontier(0), line.waiting) == (None, [])
+
+
+def test_a_judged_checked_segment_waits_for_what_stands_before_it() -> None:
+    first = entry(0, checked=False, pending="a")
+    line = docket(first, entry(1))
+    assert line.frontier(0) == 10
+    first.pending.clear()
+    assert line.frontier(0) is None
+
+
+def test_an_immediate_segment_does_not_wait_for_slow_checks_but_for_inline_ones() -> None:
+    assert docket(entry(0, checked=False, pending="a")).frontier(0) is None
+    assert docket(entry(0, checked=False, pending="a"), entry(1, checked=False, inline="b")).frontier(0) == 10
+
+
+def test_a_settled_segment_waits_for_nothing() -> None:
+    one = entry(0, inline="a", pending="b")
+    one.settled = True
+    line = docket(one, entry(1, checked=False, inline="c"))
+    assert (one.judged, line.frontier(0)) == (True, 10)
+
+
+def test_a_settled_segment_that_waits_in_line_is_no_obstacle() -> None:
+    one = entry(0, inline="a")
+    line = docket(one)
+    one.settled = True
+    assert (line.frontier(0), line.waiting) == (None, [])
+
+
+def test_a_dropped_segment_is_nowhere() -> None:
+    first, second = entry(0), entry(1, pending="a")
+    line = docket(first, second)
+    line.drop(second)
+    assert (line.get(1), line.get(0), list(line), line.waiting) == (None, first, [first], [])
+
+
+def test_a_segment_that_has_left_the_line_can_still_be_dropped() -> None:
+    line = docket(entry(0, checked=False))
+    assert line.frontier(99) is None
+    held = line.get(0)
+    assert held
+    line.drop(held)
+    assert list(line) == []
+
+
+def test_after_gives_the_segments_behind_one() -> None:
+    second, third = entry(1), entry(2)
+    assert docket(entry(0), second, third).after(0) == [second, third]
