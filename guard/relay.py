@@ -106,6 +106,7 @@ class Relay:
         self._timers: dict[tuple[int, int], asyncio.TimerHandle] = {}
         self._memos: dict[tuple[int, str], dict[str, Any]] = {}
         self._began = False
+        self._emitting: asyncio.Task[Any] | None = None
         self._error: BaseException | None = None
 
     async def run(self) -> None:
@@ -127,8 +128,12 @@ class Relay:
         """The client has gone: cancel policy and supervisor, and let the sessions say what there is to record."""
         for pump in self._pumps.values():
             self._stop(pump)
-        await self._drive([(choice, ev.ClientLeft()) for choice in sorted(self._unfinished)])
-        self._done.set()
+        if self._emitting is not None:
+            self._emitting.cancel()  # whoever it is: nobody takes what it sends
+        try:
+            await self._drive([(choice, ev.ClientLeft()) for choice in sorted(self._unfinished)])
+        finally:
+            self._done.set()
 
     async def _drain(self) -> None:
         """Let attempts that finished bring what follows the finish (the usage), for a moment."""
@@ -152,10 +157,17 @@ class Relay:
             for choice, event in items:
                 self._take(choice, event)
             if self._outbox:
-                out, self._outbox = self._outbox, []
-                await self._emit(out)
+                await self._send()
             if not self._unfinished:
                 self._done.set()
+
+    async def _send(self) -> None:
+        out, self._outbox = self._outbox, []
+        self._emitting = asyncio.current_task()
+        try:
+            await self._emit(out)
+        finally:
+            self._emitting = None
 
     def _take(self, choice: int, event: ev.Event) -> None:
         queue = deque((event,))
@@ -219,12 +231,13 @@ class Relay:
     def _inline(self, choice: int, segment: Segment, check: str) -> ev.Event:
         began = asyncio.get_running_loop().time()
         try:
-            result = self._checks[check].examine(segment, self._context(choice, segment, check))
+            answer = _answer(
+                segment, check, self._checks[check].examine(segment, self._context(choice, segment, check))
+            )
         except Exception as error:  # noqa: BLE001 - rule 3: whatever a check does, the stream goes on
             return ev.Unchecked(segment.id, check, "unscanned", f"error: {type(error).__name__}")
-        assert isinstance(result, tuple | NotApplicable)  # an inline check is a plain function
         self._examined(check, began)
-        return _answer(segment, check, result)
+        return answer
 
     async def _slow(self, choice: int, segment: Segment, check: str) -> None:
         began = asyncio.get_running_loop().time()
@@ -236,7 +249,9 @@ class Relay:
                 event = _answer(segment, check, await pending)
         except TimeoutError:
             event = ev.Unchecked(segment.id, check, "unscanned", "deadline")
-        except Exception as error:  # noqa: BLE001 - rule 3
+        except (Exception, asyncio.CancelledError) as error:
+            if (task := asyncio.current_task()) and task.cancelling():
+                raise  # it is this task that is not wanted any more, not something inside the check
             event = ev.Unchecked(segment.id, check, "unscanned", f"error: {type(error).__name__}")
         self._examined(check, began)
         await self._drive([(choice, event)])
@@ -252,7 +267,8 @@ class Relay:
 
     def _drop(self, choice: int, segments: set[int]) -> None:
         for task, of in list(self._tasks.items()):
-            if of and of[0] == choice and of[1] in segments:
+            # A check whose own verdict dropped its segment is at work: what that released has yet to be sent.
+            if of and of[0] == choice and of[1] in segments and task is not asyncio.current_task():
                 task.cancel()
         for key in [key for key in self._timers if key[0] == choice and key[1] in segments]:
             self._timers.pop(key).cancel()
@@ -304,7 +320,9 @@ class Relay:
         await self._drive([(choice, ev.Failed(number, str(error), status)) for choice in sorted(pump.readers)])
 
     def _cancel(self, choice: int, attempt: int) -> None:
-        pump = self._pumps[attempt, choice if attempt else 0]
+        pump = self._pumps.get((attempt, choice if attempt else 0))
+        if pump is None:  # it waits for its record and has not been opened
+            return
         pump.readers.discard(choice)
         if not pump.readers:
             self._stop(pump)
@@ -317,7 +335,9 @@ class Relay:
             pump.task.cancel()
 
 
-def _answer(segment: Segment, check: str, result: Result) -> ev.Event:
+def _answer(segment: Segment, check: str, result: Result | Awaitable[Result]) -> ev.Event:
     if isinstance(result, NotApplicable):
         return ev.Unchecked(segment.id, check, "not_applicable", result.why)
+    if not isinstance(result, tuple):
+        raise TypeError(f"check {check!r} answered {result!r}, not findings")
     return ev.Checked(segment.id, check, result)

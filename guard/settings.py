@@ -91,16 +91,22 @@ class Settings(_Model):
 def built_in(**changes: Any) -> Settings:
     """The configuration of a server that nobody configured: the built-in model, its world's facts, SQLite."""
     model = ModelEntry(name="guard-world", backend="transformers", options={"model": str(WORLD / "model")})
-    return Settings.model_validate({"models": [model], "facts": [WORLD / "facts.jsonl"]} | changes)
+    return validated({"models": [model], "facts": [WORLD / "facts.jsonl"]} | changes, "the built-in settings")
+
+
+def validated(document: Any, where: str) -> Settings:
+    """Settings from a document; `where` names its source in errors. Raises ConfigError, one line."""
+    try:
+        return Settings.model_validate(document)
+    except ValidationError as error:
+        raise ConfigError(f"{where}: {first_error(error)}") from None
 
 
 def read_settings(path: Path) -> Settings:
     """A guard.yaml. Paths in it are relative to its folder. Raises ConfigError, one line."""
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
-        settings = Settings.model_validate(document)
-    except ValidationError as error:
-        raise ConfigError(f"{str(path)!r}: {first_error(error)}") from None
+        settings = validated(document, repr(str(path)))
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise ConfigError(f"{str(path)!r} cannot be read: {' '.join(str(error).split())}") from None
     return settings.model_copy(update={"facts": tuple(path.parent / fact for fact in settings.facts)})

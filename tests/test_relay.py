@@ -110,10 +110,17 @@ class Slow(Quick):
 class Run:
     """A relay, what its client got, and what it recorded."""
 
-    def __init__(self, turn: Upstream, checks: Mapping[str, Quick] | None = None, n: int = 1, **fields: Any) -> None:
+    def __init__(
+        self,
+        turn: Upstream,
+        checks: Mapping[str, Quick] | None = None,
+        n: int = 1,
+        uses: Sequence[Mapping[str, Any]] = (),
+        **fields: Any,
+    ) -> None:
         checks = {"quick": Quick()} if checks is None else checks
         self.turn = turn
-        self.policy: Policy = policy(**({"checks": [{"check": name} for name in checks]} | fields))
+        self.policy: Policy = policy(**({"checks": uses or [{"check": name} for name in checks]} | fields))
         self.specs = [
             CheckSpec(name=name, version="1", inline=check.inline, channels=check.channels)
             for name, check in checks.items()
@@ -261,7 +268,7 @@ async def test_a_check_that_answers_nonsense_is_unscanned(inline: bool) -> None:
 async def test_a_check_that_never_returns_is_cancelled_at_its_deadline() -> None:
     slow = Slow(forever)
     turn = Upstream([opened(), delta("One."), finished()])
-    run = await Run(turn, {"slow": slow}, checks=[{"check": "slow", "deadline_ms": 20}]).start()
+    run = await Run(turn, {"slow": slow}, uses=[{"check": "slow", "deadline_ms": 20}]).start()
     assert run.text() == "One."
     assert run.unscanned() == [("slow", "deadline")]
     assert slow.cancelled == 1
@@ -282,7 +289,7 @@ async def test_a_hold_that_expires_releases_and_the_check_may_still_answer() -> 
         return ()
 
     watch = {"content": {"release": "checked", "max_hold_ms": 20, "correct": "retract"}}
-    turn = Upstream([opened(), delta("One."), go, finished()])
+    turn = Upstream([opened(), delta("One. On"), go, finished()])
     run = Run(turn, {"slow": Slow(on_call)}, watch=watch)
     task = asyncio.create_task(run.start())
     async with asyncio.timeout(5):
@@ -290,7 +297,7 @@ async def test_a_hold_that_expires_releases_and_the_check_may_still_answer() -> 
             await asyncio.sleep(0.005)
     go.set()
     await task
-    assert run.text() == "One."
+    assert run.text() == "One. On"
     assert run.finish().reason == "stop"
 
 
@@ -499,7 +506,7 @@ async def test_one_cut_choice_goes_on_alone_and_the_other_reads_on() -> None:
     turn = Upstream(
         [
             [*opened(), *opened(choice=1)],
-            delta("BAD one.", "reasoning"),
+            delta("BAD one. Gone", "reasoning"),
             delta("Fine.", "reasoning", choice=1),
             go,
             delta(" ignored", "reasoning"),
@@ -526,8 +533,8 @@ async def test_when_every_choice_is_cut_attempt_0_is_let_go() -> None:
     turn = Upstream(
         [
             [*opened(), *opened(choice=1)],
-            delta("BAD.", "reasoning"),
-            delta("BAD.", "reasoning", choice=1),
+            delta("BAD. On", "reasoning"),
+            delta("BAD. On", "reasoning", choice=1),
             asyncio.Event(),
         ],
         [opened(1), delta(" A.", "reasoning", 1), finished(1)],
@@ -548,7 +555,7 @@ async def test_a_second_verdict_before_the_first_cut_is_recorded_is_no_trouble()
         return WRONG if "BAD" in segment.text else ()
 
     turn = Upstream(
-        [opened(), delta("BAD one. BAD two.", "reasoning"), asyncio.Event()],
+        [opened(), delta("BAD one. BAD two. Gone", "reasoning"), asyncio.Event()],
         [opened(2), delta(" Three.", "reasoning", 2), finished(2)],
     )
     run = Run(turn, {"slow": Slow(on_call)})
@@ -592,7 +599,7 @@ async def test_an_upstream_that_fails_later_finishes_every_choice_with_the_error
 
 
 async def test_a_continuation_that_fails_ends_the_choice_with_the_error() -> None:
-    turn = Upstream([opened(), delta("BAD.", "reasoning"), asyncio.Event()], [UpstreamError("gone", status=500)])
+    turn = Upstream([opened(), delta("BAD. On", "reasoning"), asyncio.Event()], [UpstreamError("gone", status=500)])
     run = await Run(turn).start()
     assert (run.finish().error, run.finish().status) == ("gone", 500)
     assert [closing.outcome for closing in run.finish().closings] == ["abandoned"]
@@ -636,14 +643,18 @@ async def test_a_bug_surfaces_as_an_error_instead_of_a_hang(where: str) -> None:
     def broken_now(*_: object) -> None:
         raise Bug
 
-    steps: list[Step] = [opened(), delta("BAD.", "reasoning"), *([Bug()] if where == "upstream" else [asyncio.Event()])]
+    steps: list[Step] = [
+        opened(),
+        delta("BAD. On", "reasoning"),
+        *([Bug()] if where == "upstream" else [asyncio.Event()]),
+    ]
     run = Run(Upstream(steps, [asyncio.Event()]))
     if where == "record":
         run.relay._record = broken
     elif where == "emit":
         run.relay._emit = broken
     elif where == "observer":
-        run.event = broken_now  # type: ignore[method-assign]
+        run.event = broken_now  # type: ignore[assignment]
     elif where == "upstream":
         run = Run(Upstream([opened(), Bug()]))
     before = timers()
@@ -686,7 +697,7 @@ async def test_leaving_in_the_middle_of_the_stream() -> None:
 
 async def test_leaving_while_a_check_runs_cancels_it() -> None:
     before = timers()
-    run = Run(turn := Upstream([opened(), delta("One."), asyncio.Event()]), {"slow": (slow := Slow(forever))})
+    run = Run(turn := Upstream([opened(), delta("One. On"), asyncio.Event()]), {"slow": (slow := Slow(forever))})
     await _leaves(run, slow.began.wait())
     assert slow.cancelled == 1
     assert run.text() == ""
@@ -716,7 +727,7 @@ async def test_leaving_while_emit_is_blocked(of: str) -> None:
 
 async def test_leaving_while_the_record_is_written_still_finishes() -> None:
     before = timers()
-    turn = Upstream([opened(), delta("BAD.", "reasoning"), asyncio.Event()])
+    turn = Upstream([opened(), delta("BAD. On", "reasoning"), asyncio.Event()])
     run, writing = Run(turn), asyncio.Event()
 
     async def record(interruption: Interruption) -> str | None:
@@ -755,7 +766,7 @@ async def test_leaving_after_the_finish_adds_nothing() -> None:
 
 async def test_a_run_that_is_cancelled_leaves_nothing() -> None:
     before = timers()
-    run = Run(turn := Upstream([opened(), delta("One."), asyncio.Event()]), {"slow": Slow(forever)})
+    run = Run(turn := Upstream([opened(), delta("One. On"), asyncio.Event()]), {"slow": Slow(forever)})
     task = asyncio.create_task(run.relay.run())
     await turn.waiting.wait()
     task.cancel()

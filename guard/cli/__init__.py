@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from guard import __version__
-from guard.errors import GuardError
+from guard.errors import GuardError, MissingExtra
 
 app = typer.Typer(
     help="An OpenAI-compatible endpoint that corrects a model while it is still speaking.",
@@ -36,6 +36,8 @@ def main() -> None:
     except GuardError as error:
         print(f"guard: {error}", file=sys.stderr)
         sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 @app.callback(invoke_without_command=True)
@@ -143,9 +145,11 @@ def build(
     out: Annotated[Path | None, typer.Option(help="Folder for the model; default: the shipped one.")] = None,
 ) -> None:
     """Train the built-in model again (minutes of CPU)."""
-    from guard.world.build import MODEL
-    from guard.world.build import build as train
-
+    try:
+        from guard.world.build import MODEL
+        from guard.world.build import build as train
+    except ImportError as error:
+        raise MissingExtra(f"training needs {error.name!r}: pip install 'premise-guard[local]'") from None
     train(out or MODEL)
 
 

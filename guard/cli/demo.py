@@ -132,18 +132,17 @@ async def serving(policy: str = "default") -> AsyncIterator[str]:
         store = {"url": f"sqlite:///{Path(folder) / 'demo.db'}"}
         app = create_app(built_in(policies={"default": policy}, store=store))
         listening = listen("127.0.0.1", 0)
-        server = uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False))
-        running = asyncio.create_task(server.serve(sockets=[listening]))
+        server = uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False, lifespan="off"))
+        running: asyncio.Task[None] | None = None
         try:
-            while not server.started:
-                if running.done():
-                    await running
-                    raise GuardError("the demonstration's server did not start")
-                await asyncio.sleep(0.05)
+            await app.state.gateway.start()
+            running = asyncio.create_task(server.serve(sockets=[listening]))
             yield f"http://127.0.0.1:{listening.getsockname()[1]}/v1"
         finally:
             server.should_exit = True
-            await running
+            if running is not None:
+                await running
+            await app.state.gateway.close()
 
 
 async def ask(url: str, question: str) -> AsyncIterator[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import socket
 from dataclasses import dataclass
@@ -12,7 +13,8 @@ import uvicorn
 
 from guard.errors import ConfigError
 from guard.server.app import create_app
-from guard.settings import Settings, built_in, read_settings
+from guard.server.gateway import Gateway
+from guard.settings import Settings, built_in, read_settings, validated
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +51,7 @@ def _without_file(overrides: Overrides) -> Settings:
     options |= {"tokenizer": overrides.tokenizer} if overrides.tokenizer else {}
     options |= {"reasoning": overrides.reasoning} if overrides.reasoning else {}
     entry = {"name": overrides.model, "backend": "openai", "options": options}
-    return Settings.model_validate({"models": [entry]})
+    return validated({"models": [entry]}, "the command line")
 
 
 def _overridden(base: Settings, overrides: Overrides) -> Settings:
@@ -63,20 +65,29 @@ def _overridden(base: Settings, overrides: Overrides) -> Settings:
         changes["facts"] = overrides.facts
     if overrides.store is not None:
         changes["store"] = base.store.model_dump() | {"url": overrides.store}
-    return Settings.model_validate(base.model_dump() | changes)
+    return validated(base.model_dump() | changes, "the command line")
 
 
 def run(settings: Settings) -> None:
-    """Serve until interrupted. Raises ConfigError if the address is taken."""
+    """Serve until interrupted. Raises GuardError if it cannot start."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     app = create_app(settings)
     listening = listen(settings.server.host, settings.server.port)
     host, port = listening.getsockname()[:2]
-    server = Announcing(uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=10))
-    server.greeting = _greeting(settings, f"http://{f'[{host}]' if ':' in host else host}:{port}")
-    server.run(sockets=[listening])
-    if not server.started:
-        raise ConfigError("the server could not start; what went wrong is logged above")
+    greeting = _greeting(settings, f"http://{f'[{host}]' if ':' in host else host}:{port}")
+    # The lifespan is ours: an error at the start is then one line, not a framework's traceback.
+    config = uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=10)
+    with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+        runner.run(_serve(app.state.gateway, uvicorn.Server(config), listening, greeting))
+
+
+async def _serve(gateway: Gateway, server: uvicorn.Server, listening: socket.socket, greeting: str) -> None:
+    try:
+        await gateway.start()
+        print(greeting, flush=True)
+        await server.serve(sockets=[listening])
+    finally:
+        await gateway.close()
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -86,22 +97,11 @@ def listen(host: str, port: int) -> socket.socket:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, port))
+        listening.listen(2048)
     except OSError as error:
         listening.close()
         raise ConfigError(f"cannot listen on {host}:{port}: {error.strerror}; choose another --port") from None
     return listening
-
-
-class Announcing(uvicorn.Server):
-    """Says where it is, once it is there."""
-
-    greeting = ""
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, then greet."""
-        await super().startup(sockets=sockets)
-        if self.started:
-            print(self.greeting, flush=True)
 
 
 def _greeting(settings: Settings, url: str) -> str:

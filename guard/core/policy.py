@@ -126,8 +126,6 @@ class Recording(_Model):
 
     clean_per_interruption: Annotated[float, Field(ge=0)] = 1.0
     prompts: Literal["full", "redacted", "none"] = "full"
-    top_logprobs: Annotated[int, Field(ge=0, le=20)] = 0
-    counterfactual: Annotated[float, Field(ge=0, le=1)] = 0.0
     reveal: bool = False
     on_store_error: Literal["continue", "stop"] = "continue"
 

@@ -11,8 +11,9 @@ What is counted, each as a share of requests:
 - `unknown_first_wrong`: the first premise the model itself wrote is wrong. A retracted one was never sent, so
   a retraction at the place of the first premise counts as one.
 - `false_interruptions`: requests with an interruption or a retraction of what is *not* a wrong statement. The
-  claim is read from the text at its span; where that text was never sent, from `discarded` or from the denial
-  in `reason`. An intervention whose claim cannot be read at all counts as false.
+  claim is read from the text at its span; where that was never sent or is no well-formed sentence ("Ada Velm
+  was born in Ilse Harrow was born in Morgate."), from the denial in `reason`. An intervention whose claim
+  cannot be read from either counts as false.
 """
 
 import asyncio
@@ -194,12 +195,9 @@ def _deserved(world: World, reply: Reply, event: Mapping[str, Any]) -> bool:
 
 def _claim(world: World, reply: Reply, event: Mapping[str, Any]) -> Premise | None:
     """The statement an intervention fell on."""
-    if event["event"] == "interruption":
-        start, end = event["span"]
-        text = reply.reasoning if event.get("channel") == "reasoning" else reply.content
-        return world.parse(text[start:end])
-    discarded = event.get("discarded")
-    stated = world.parse(discarded) if isinstance(discarded, str) else None
+    start, end = event["span"]
+    text = reply.reasoning if event.get("channel") == "reasoning" else reply.content
+    stated = world.parse(text[start:end]) if event["event"] == "interruption" else None
     return stated or world.parse_negation(event.get("reason") or "")
 
 

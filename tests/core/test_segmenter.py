@@ -106,7 +106,7 @@ def test_white_space_left_by_a_flush_belongs_to_the_next_segment() -> None:
     cutter = Segmenter()
     cutter.feed("A b  ")
     assert (cutter.flush(), cutter.flush()) == (3, None)
-    assert cutter.feed("C. D") == [7]
+    assert cutter.feed("Cut. D") == [9]
 
 
 def test_what_was_seen_before_only_moves_the_offsets() -> None:
