@@ -46,7 +46,7 @@ class LoadedPolicy:
 def plugin(family: Family, name: str) -> Any:
     """The plug-in of this name. Raises UnknownPlugin (naming those there are) or MissingExtra."""
     module = f"guard.{family}.{name}"
-    if name.isidentifier() and importlib.util.find_spec(module) is not None:
+    if name.isidentifier() and not name.startswith("_") and importlib.util.find_spec(module) is not None:
         return importlib.import_module(module).plugin
     for point in entry_points(group=f"guard.{family}", name=name):
         return point.load()
@@ -66,7 +66,8 @@ def backend(name: str, options: Mapping[str, Any], where: str) -> Backend:
     try:
         built: Backend = cls(cls.Options.model_validate(dict(options)))
     except ValidationError as error:
-        raise ConfigError(f"{where}: {first_error(error)}") from None
+        secret = cls.Options.model_config.get("hide_input_in_errors", False)
+        raise ConfigError(f"{where}: {first_error(error, show=not secret)}") from None
     return built
 
 
@@ -134,9 +135,9 @@ def _holds_long_enough(policy: Policy, specs: Sequence[CheckSpec]) -> None:
                 )
 
 
-def first_error(error: ValidationError) -> str:
-    """The first thing pydantic found, on one line: where, what, and the value."""
+def first_error(error: ValidationError, *, show: bool = True) -> str:
+    """The first thing pydantic found, on one line: where, what, and the value unless it may be a secret."""
     first = error.errors(include_url=False)[0]
     where = ".".join(str(part) for part in first["loc"]) or "it"
-    value = "" if first["type"] in ("missing", "value_error") else f" (got {first['input']!r})"
+    value = "" if not show or first["type"] in ("missing", "value_error") else f" (got {first['input']!r})"
     return f"{where}: {first['msg'].removeprefix('Value error, ')}{value}"

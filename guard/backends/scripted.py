@@ -6,7 +6,7 @@ streams and cut connections without a model. A script is YAML or JSON:
     answers:
       - when: "born"            # regular expression over the last user message; left out: any
         cut: 4                  # characters a delta (0: a step is one delta)
-        attempts:               # attempt 0, then what each continuation says; where there are no more, the recording
+        attempts:               # attempt 0, then what each continuation says; where there are no more, the last one
           - - reasoning: "Ada was born in Kargate. Kargate is in Ostria."   # goes on after the interrupted claim
             - wait_ms: 20
             - content: "Ostria."
@@ -31,7 +31,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from guard import backends
-from guard.backends import Batch, ChatRequest, Usage, estimate_tokens
+from guard.backends import Batch, ChatRequest, Item, Usage, estimate_tokens
 from guard.core import events as ev
 from guard.core.types import Resume
 from guard.errors import ConfigError, RequestError, UpstreamDisconnected, UpstreamError
@@ -146,16 +146,21 @@ class ScriptedTurn:
         self._answer = answer
         self._n = n
         self._places: dict[int, list[tuple[str, str, int]]] = {}
+        self._playing: dict[int, Attempt] = {}
         self._closed = False
 
     async def attempt(self, number: int, choice: int = 0, resume: Resume | None = None) -> AsyncIterator[Batch]:
         """Play attempt `number`: for every choice in turn at 0, for one later."""
         indexes = range(self._n) if resume is None else [choice]
-        for index in indexes:
-            yield [(index, ev.Opened(number, None if resume is None else _continuation(resume)))]
+        opened: list[Item] = [
+            (index, ev.Opened(number, None if resume is None else _continuation(resume))) for index in indexes
+        ]
         for index in indexes:
             for step in self._steps(number, index, resume):
                 async for batch in self._play(step, number, index):
+                    if opened:  # not before: until it says something, an error is an HTTP error
+                        yield opened
+                        opened = []
                     yield batch
 
     async def close(self) -> None:
@@ -166,10 +171,10 @@ class ScriptedTurn:
     def _steps(self, number: int, index: int, resume: Resume | None) -> Sequence[Step]:
         own = self._answer.choices[index - 1] if 0 < index <= len(self._answer.choices) else self._answer.attempts
         if resume is None or number < len(own):
-            base = ("", "", 0) if resume is None else (resume.kept.get(resume.open_channel, ""), "own", 0)
-            self._places[index] = [base]
+            self._playing[index] = own[number]
+            self._places[index] = [("", "", 0)] if resume is None else _beginnings(resume)
             return own[number]
-        return _after_claim(own[0], self._place(index, resume), resume)
+        return _after_claim(self._playing[index], self._place(index, resume), resume)
 
     def _place(self, index: int, resume: Resume) -> int:
         """How far into the recording's open channel the kept text reaches, guard's words left out."""
@@ -216,6 +221,12 @@ class ScriptedTurn:
 
 def _continuation(resume: Resume) -> Any:
     return "tool_answers" if resume.calls else "text_exact"
+
+
+def _beginnings(resume: Resume) -> list[tuple[str, str, int]]:
+    """Where a continuation of its own begins: behind what is kept in the open channel, at the start of the other."""
+    other = "content" if resume.open_channel == "reasoning" else "reasoning"
+    return [("", other, 0), (resume.kept.get(resume.open_channel, ""), resume.open_channel, 0)]
 
 
 def _after_claim(recording: Attempt, place: int, resume: Resume) -> list[Step]:

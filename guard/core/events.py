@@ -2,6 +2,9 @@
 
 Everything that changes a session is in an event, so the list of events a session received replays it exactly.
 `attempt` numbers the upstream calls of a choice: 0 is the first, n the one after the n-th cut.
+
+All are values. Three of them are made for every delta and are for that reason alone not frozen, which would take five
+times as long to build (1.9 against 0.4 microseconds): `Delta`, `Piece`, `Emit`. Nobody changes them either.
 """
 
 from __future__ import annotations
@@ -33,7 +36,7 @@ class Opened:
     continuation: Continuation | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Delta:
     """Text of one channel. `raw` is the upstream's own chunk, passed on untouched if the delta is not changed;
     `form` is the field the text came in, so that it goes out the same way; `tokens` where the upstream tells."""
@@ -134,7 +137,7 @@ Event: TypeAlias = (
 # Commands: from the session to the driver -------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Piece:
     """One thing to send: the upstream's chunk as it came (`raw`), or text to put into one.
 
@@ -153,7 +156,7 @@ class Piece:
     tag: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Emit:
     """Send these to the client, in this order; from now on they cannot be taken back."""
 

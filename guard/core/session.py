@@ -220,7 +220,7 @@ class Session:
         self._log.segment(entry.segment)
         specs = [spec for spec in self._specs if self._applies(spec, entry.segment)]
         entry.pending = {spec.name for spec in specs if not spec.inline}
-        if self._turn.after_tools and entry.segment.channel != "tool_calls":
+        if self._turn.behind_tools(entry):
             self._skip(entry, specs)
             return
         entry.inline = {spec.name for spec in specs if spec.inline}

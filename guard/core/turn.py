@@ -193,10 +193,9 @@ class Turn:
         """The tool calls of the turn, in order."""
         return tuple(self._tools[index] for index in sorted(self._tools))
 
-    @property
-    def after_tools(self) -> bool:
-        """Whether tool calls have begun: text behind them can no longer be corrected."""
-        return self._tools_at is not None
+    def behind_tools(self, entry: Entry) -> bool:
+        """Whether a segment stands behind the tool calls: such text can no longer be corrected."""
+        return entry.start > self._tools_from >= 0
 
     def close_tools(self) -> None:
         """The tool calls are whole: each is a segment; all of them stand or fall together on the tape."""

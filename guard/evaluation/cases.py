@@ -54,7 +54,8 @@ def _check_settings(path: Path, say: Callable[[str], None]) -> Iterator[str]:
     settings = read_settings(path)
     for entry in settings.models:
         registry.backend(entry.backend, entry.options, f"model {entry.name!r}")
-    names = dict.fromkeys([settings.policies.default, *settings.policies.allowed])
+    of_models = [entry.policy for entry in settings.models if entry.policy]
+    names = dict.fromkeys([settings.policies.default, *settings.policies.allowed, *of_models])
     for name in names:
         registry.load_policy(registry.read_policy(name), Resources(facts=settings.facts))
     say(f"{path}: ok, {len(settings.models)} models, {len(names)} policies")

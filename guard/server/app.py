@@ -85,6 +85,11 @@ def _add_error_bodies(app: FastAPI) -> None:
         body = wire.error_body(str(error), kind="server_error", code=type(error).__name__)
         return JSONResponse(body, status_code=500)
 
+    @app.exception_handler(Exception)
+    async def bug(request: Request, error: Exception) -> JSONResponse:
+        body = wire.error_body("guard failed; its log says how", kind="server_error", code="internal_error")
+        return JSONResponse(body, status_code=500)
+
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]

@@ -133,7 +133,11 @@ def _named(settings: Settings) -> list[str]:
 
 
 def _policies(settings: Settings) -> list[Policy]:
-    policies = {policy.name: policy for policy in map(registry.read_policy, _named(settings))}
+    policies: dict[str, Policy] = {}
+    for source in _named(settings):
+        policy = registry.read_policy(source)
+        if policies.setdefault(policy.name, policy) != policy:
+            raise ConfigError(f"policy {source!r}: another policy is named {policy.name!r} too; give it its own `name`")
     return list(policies.values())
 
 

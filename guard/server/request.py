@@ -21,7 +21,8 @@ _READ = msgspec.json.Decoder().decode
 
 
 class _Open(BaseModel):
-    model_config = ConfigDict(extra="allow")
+    # Strict: the upstream gets the value as it came, so it must not be understood as another one here.
+    model_config = ConfigDict(extra="allow", strict=True)
 
 
 class _Message(_Open):
@@ -31,13 +32,13 @@ class _Message(_Open):
 
 
 class _Source(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
     text: str
     source: str | None = None
 
 
 class _Guard(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
     policy: str | None = None
     evidence: str | list[str | _Source] = Field(default_factory=list)
 
@@ -131,7 +132,8 @@ def _validated(document: Mapping[str, Any]) -> _Body:
     try:
         return _Body.model_validate(document)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
+        # Of the members of a union that were tried, the one that came furthest is what was meant.
+        first = max(error.errors(include_url=False), key=lambda found: len(found["loc"]))
         path = [str(part) for part in first["loc"] if not _union_member(part)]
         name = ".".join(path)
         value = "" if first["type"] == "missing" else f" (got {_short(first['input'])})"

@@ -136,11 +136,7 @@ class StreamEncoder:
             self._identity.learn(piece.raw)
             self._spoken.add(choice)
             return bytes(piece.raw)
-        delta = delta_fields(piece)
-        if choice not in self._spoken:
-            self._spoken.add(choice)
-            delta = {"role": "assistant"} | delta
-        chunk = self._chunk(choice, delta, None, piece.logprobs)
+        chunk = self._chunk(choice, self._role(choice) | delta_fields(piece), None, piece.logprobs)
         return sse(chunk | ({"guard": guard_field(piece.guard)} if piece.guard else {}))
 
     def finish(self, choice: int, finish: Finish) -> bytes:
@@ -149,11 +145,17 @@ class StreamEncoder:
             return sse(error_body(finish.error, kind="upstream_error", code=str(finish.status)))
         if finish.raw is not None:
             return bytes(finish.raw)
-        return sse(self._chunk(choice, {}, finish.reason))
+        return sse(self._chunk(choice, self._role(choice), finish.reason))
 
     def usage(self, usage: Mapping[str, Any]) -> bytes:
         """The last chunk before `[DONE]` of a client that asked for usage."""
         return sse(self._head() | {"choices": [], "usage": usage})
+
+    def _role(self, choice: int) -> dict[str, Any]:
+        """The role, for the first delta of a choice."""
+        known = choice in self._spoken
+        self._spoken.add(choice)
+        return {} if known else {"role": "assistant"}
 
     def _head(self) -> Chunk:
         return {"object": "chat.completion.chunk", **self._identity.fields}

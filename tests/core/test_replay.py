@@ -43,7 +43,7 @@ def test_the_choice_a_line_belongs_to_is_not_the_events() -> None:
 
 
 def test_deltas_of_one_channel_and_attempt_are_joined() -> None:
-    deltas = [ev.Delta(0, "content", "a"), ev.Delta(0, "content", "b"), ev.Delta(0, "reasoning", "c")]
+    deltas: list[ev.Event] = [ev.Delta(0, "content", "a"), ev.Delta(0, "content", "b"), ev.Delta(0, "reasoning", "c")]
     assert list(from_json(logged(*deltas, ev.Delta(1, "reasoning", "d")))) == [
         ev.Delta(0, "content", "ab"),
         ev.Delta(0, "reasoning", "c"),
@@ -52,7 +52,7 @@ def test_deltas_of_one_channel_and_attempt_are_joined() -> None:
 
 
 def test_an_event_between_two_deltas_keeps_them_apart() -> None:
-    events = [ev.Delta(0, "content", "a"), ev.HoldExpired(0), ev.Delta(0, "content", "b")]
+    events: list[ev.Event] = [ev.Delta(0, "content", "a"), ev.HoldExpired(0), ev.Delta(0, "content", "b")]
     assert list(from_json(logged(*events))) == events
 
 

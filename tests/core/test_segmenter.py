@@ -180,9 +180,9 @@ def test_segments_partition_the_text(text: str, unit: Unit) -> None:
 @given(parts=st.lists(ALPHABET | st.text(alphabet="ab .\n`", max_size=3000), max_size=4))
 def test_no_segment_is_longer_than_the_limit_and_its_closers(parts: list[str]) -> None:
     for unit in ("sentence", "paragraph"):
-        found = ends(parts, unit)  # type: ignore[arg-type]
+        found = ends(parts, unit)
         sizes = [b - a for a, b in pairwise([0, *found])]
-        assert max(sizes, default=0) <= LIMIT[unit] + 2 * CLOSERS  # type: ignore[index]
+        assert max(sizes, default=0) <= LIMIT[unit] + 2 * CLOSERS
 
 
 class Counting:

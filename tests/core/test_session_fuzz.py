@@ -103,7 +103,7 @@ class Fuzz:
             text = "".join(self.sentence() for _ in range(rng.randint(0, 4)))
             while text:
                 size = rng.choice([1, 3, 8, 40, 400])
-                self.pending.append(ev.Delta(attempt, channel, text[:size]))  # type: ignore[arg-type]
+                self.pending.append(ev.Delta(attempt, channel, text[:size]))
                 text = text[size:]
         if rng.random() < 0.2:
             for index in range(rng.randint(1, 2)):
@@ -220,7 +220,7 @@ class Fuzz:
         )
         if plain and finish.reason not in ("client_left", "error", "content_filter") and not finish.error:
             for channel in ("reasoning", "content"):
-                assert harness.text(channel) == finish.summary.text[channel]  # type: ignore[index]
+                assert harness.text(channel) == finish.summary.text[channel]
         for closing in finish.closings:
             followed = closing.followed + closing.answer
             for text in self.excused:

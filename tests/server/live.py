@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import socket
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,6 +120,15 @@ def serving(settings: Settings) -> Iterator[Live]:
             listening.close()
 
 
+def eventually(found: Callable[[], Any], seconds: float = 5) -> Any:
+    """What `found` returns once it is true; what is done behind a response's end takes a moment."""
+    until = time.monotonic() + seconds
+    while not (value := found()) and time.monotonic() < until:
+        time.sleep(0.005)
+    assert value
+    return value
+
+
 def frames(raw: bytes) -> list[str]:
     """The `data` of every server-sent event; anything but data lines and comments is a mistake."""
     text = raw.decode("utf-8")
@@ -164,7 +174,7 @@ class Heard:
             entry["id"] = entry["id"] or call.get("id", "")
             entry["name"] += call["function"].get("name", "")
             entry["arguments"] += call["function"].get("arguments", "")
-        if choice["finish_reason"] is not None:
+        if choice.get("finish_reason") is not None:
             self.reasons.setdefault(index, []).append(choice["finish_reason"])
 
     @property

@@ -1,0 +1,100 @@
+"""Who may come in: the log and the switch on loopback only or with a key, and no other origin unless configured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from guard.errors import ConfigError
+from guard.server.app import create_app
+from guard.server.http import is_loopback
+from tests.server.live import Live, serving, settings
+
+GUARDED = ["/guard/", "/guard/api/interruptions", "/guard/api/interruptions/x"]
+
+
+async def _ask(app: FastAPI, path: str, **headers: str) -> httpx.Response:
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8900") as client:
+        return await client.get(path, headers={k.replace("_", "-"): v for k, v in headers.items()})
+
+
+@pytest.mark.parametrize("path", GUARDED)
+@pytest.mark.parametrize(
+    "host",
+    ["evil.example", "evil.example:8900", "127.0.0.1.evil.example", "localhost.evil.example", "10.0.0.1", "", "[::2]"],
+)
+def test_a_name_that_only_resolves_to_loopback_is_refused(live: Live, path: str, host: str) -> None:
+    response = live.client.get(path, headers={"host": host})
+    assert response.status_code == 403
+    assert response.json()["error"]["code"] == "loopback_only"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.1:8900", "localhost", "LOCALHOST:1", "[::1]:8900", "[::1]"])
+def test_loopback_names_are_let_in(live: Live, host: str) -> None:
+    assert live.client.get("/guard/", headers={"host": host}).status_code == 200
+
+
+def test_the_switch_cannot_be_thrown_by_another_sites_form(live: Live) -> None:
+    for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"):
+        response = live.client.post("/guard/api/mode", content=b'{"mode":"off"}', headers={"content-type": kind})
+        assert response.status_code in (400, 415)
+    assert (
+        live.client.post("/guard/api/mode", json={"mode": "off"}, headers={"host": "evil.example"}).status_code == 403
+    )
+    assert live.gateway.mode == "supervise"
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.168.0.1", "::", "guard.example"])
+async def test_beyond_loopback_the_log_needs_a_key(tmp_path: Path, host: str) -> None:
+    app = create_app(settings(tmp_path, server={"host": host}))
+    for path in (*GUARDED, "/guard", "/guard/nope"):
+        response = await _ask(app, path)
+        assert response.status_code == 403
+    assert (await _ask(app, "/healthz")).status_code == 200
+
+
+def test_the_admin_key_opens_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_ADMIN_KEY", " secret \n")
+    made = settings(tmp_path, server={"host": "0.0.0.0", "admin_key_env": "MY_ADMIN_KEY"})
+    with serving(made) as live:
+        for headers in ({}, {"authorization": "Bearer wrong"}, {"x-guard-admin-key": ""}, {"authorization": "secret"}):
+            response = live.client.get("/guard/", headers=headers)
+            assert response.status_code == 401
+            assert response.json()["error"]["type"] == "authentication_error"
+        evil = {"host": "evil.example"}
+        assert live.client.get("/guard/", headers={"authorization": "Bearer secret"} | evil).status_code == 200
+        assert live.client.get("/guard/", headers={"x-guard-admin-key": "secret"}).status_code == 200
+        switched = live.client.post("/guard/api/mode", json={"mode": "off"}, headers={"authorization": "Bearer secret"})
+        assert switched.json() == {"mode": "off"}
+        assert live.client.get("/v1/models").status_code == 200  # not the admin's
+
+
+def test_there_is_no_cors_unless_configured(live: Live, tmp_path: Path) -> None:
+    ask = {"origin": "https://app.example", "access-control-request-method": "POST"}
+    for path in ("/v1/chat/completions", "/guard/api/mode"):
+        response = live.client.options(path, headers=ask)
+        assert not [name for name in response.headers if name.startswith("access-control")]
+    assert "access-control-allow-origin" not in live.client.get("/v1/models", headers=ask).headers
+    with serving(settings(tmp_path, server={"cors": ["https://app.example"]})) as open_:
+        response = open_.client.options("/v1/chat/completions", headers=ask)
+        assert response.headers["access-control-allow-origin"] == "https://app.example"
+        response = open_.client.get("/v1/models", headers={"origin": "https://other.example"})
+        assert "access-control-allow-origin" not in response.headers
+
+
+@pytest.mark.parametrize("content", [None, "", "# only a comment\n\n"])
+def test_a_keys_file_that_locks_nobody_out_is_refused(tmp_path: Path, content: str | None) -> None:
+    path = tmp_path / "keys"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(ConfigError, match="client_keys_file"):
+        create_app(settings(tmp_path, server={"client_keys_file": path}))
+
+
+def test_what_loopback_is() -> None:
+    assert all(map(is_loopback, ["127.0.0.1", "127.9.9.9", "::1", "localhost"]))
+    assert not any(map(is_loopback, ["", "0.0.0.0", "::", "example", "127.0.0.1.example", "127.0.0.1 "]))
