@@ -7,6 +7,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
+TORCH := torch>=2.6,<2.14
 # Two torch threads on a busy machine are many times slower than one.
 export OMP_NUM_THREADS ?= 1
 
@@ -20,7 +21,7 @@ $(BIN)/python:
 
 # torch goes first when it comes from an index of its own, so that nothing else is looked for there.
 $(VENV)/run.stamp: pyproject.toml | $(BIN)/python
-	$(if $(TORCH_INDEX),$(PIP) install "torch>=2.6,<2.14" --index-url "$(TORCH_INDEX)")
+	$(if $(TORCH_INDEX),$(PIP) install "$(TORCH)" --index-url "$(TORCH_INDEX)")
 	$(PIP) install -q -e '.[local,hosted]'
 	touch $@
 

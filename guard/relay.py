@@ -14,8 +14,9 @@ Its rules:
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
@@ -27,6 +28,8 @@ from guard.core.session import Session
 from guard.core.types import Evidence, Interruption, Resume, Segment
 from guard.core.usage import Ledger
 from guard.errors import GuardError, UpstreamDisconnected, UpstreamError
+
+log = logging.getLogger("guard")
 
 Out: TypeAlias = tuple[int, ev.Piece | ev.Finish]
 """Something for the client, with the index of its choice."""
@@ -148,7 +151,16 @@ class Relay:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self._turn.close()
+        try:
+            self._abandon()
+        finally:
+            await self._turn.close()
+
+    def _abandon(self) -> None:
+        """A run that broke leaves choices without an end: to the log they are as if the client had left."""
+        if self._began:
+            for choice in sorted(self._unfinished):
+                self._take(choice, ev.ClientLeft())
 
     # Events in, commands out
 
@@ -207,6 +219,7 @@ class Relay:
             case ev.Finish():
                 self._outbox.append((choice, command))
                 self._unfinished.discard(choice)
+                self._release_first()
 
     def _spawn(self, work: Any, of: tuple[int, int] | None = None) -> asyncio.Task[None]:
         task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)
@@ -224,9 +237,11 @@ class Relay:
     # Checks
 
     def _context(self, choice: int, segment: Segment, check: str) -> Context:
-        kept = tuple(other for other in self._sessions[choice].kept if other.id < segment.id)
+        def standing() -> tuple[Segment, ...]:
+            return tuple(other for other in self._sessions[choice].kept if other.id < segment.id)
+
         memo = self._memos.setdefault((choice, check), {})
-        return Context(evidence=self._evidence, kept=kept, memo=memo)
+        return Context(evidence=self._evidence, memo=memo, standing=standing)
 
     def _inline(self, choice: int, segment: Segment, check: str) -> ev.Event:
         began = asyncio.get_running_loop().time()
@@ -288,7 +303,7 @@ class Relay:
     async def _read(self, pump: _Pump, number: int, choice: int, resume: Resume | None) -> None:
         stream = self._turn.attempt(number, choice, resume)
         try:
-            async for batch in stream:
+            while (batch := await _next(stream)) is not None:
                 self._began = True
                 await self._drive(self._events(number, choice, batch))
                 if pump.stopped:
@@ -326,6 +341,13 @@ class Relay:
         pump.readers.discard(choice)
         if not pump.readers:
             self._stop(pump)
+        self._release_first()
+
+    def _release_first(self) -> None:
+        """Attempt 0 may go once all that still read it have finished: what else it brings belongs to cut choices."""
+        first = self._pumps.get((0, 0))
+        if first and len(first.readers) < len(self._sessions) and not first.readers & self._unfinished:
+            self._stop(first)
 
     @staticmethod
     def _stop(pump: _Pump) -> None:
@@ -333,6 +355,16 @@ class Relay:
         pump.stopped = True
         if pump.task is not None and pump.task is not asyncio.current_task():
             pump.task.cancel()
+
+
+async def _next(stream: AsyncIterator[Batch]) -> Batch | None:
+    try:
+        return await anext(stream, None)
+    except GuardError:
+        raise
+    except Exception as error:  # a bug in a backend must end in an error that the client sees, not in silence
+        log.exception("a backend broke")
+        raise UpstreamError(f"the backend failed: {type(error).__name__}") from error
 
 
 def _answer(segment: Segment, check: str, result: Result | Awaitable[Result]) -> ev.Event:

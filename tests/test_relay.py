@@ -7,6 +7,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from typing import Any, ClassVar, TypeAlias
 
 import pytest
+from hypothesis import given
+from hypothesis import settings as limits
+from hypothesis import strategies as st
 
 from guard import relay as relays
 from guard.backends import Batch, Usage
@@ -576,6 +579,58 @@ async def test_a_second_verdict_before_the_first_cut_is_recorded_is_no_trouble()
     assert run.text("reasoning").endswith(" Three.")
 
 
+@limits(max_examples=60, deadline=None)
+@given(
+    said=st.lists(st.sampled_from(["One. ", "BAD two. ", "three ", "Four.\n"]), min_size=1, max_size=6),
+    channel=st.sampled_from(["reasoning", "content"]),
+    n=st.integers(1, 2),
+    pauses=st.lists(st.integers(0, 6), min_size=1, max_size=8),
+    deadline=st.sampled_from([1, 1000]),
+)
+async def test_whatever_slow_checks_do_every_choice_finishes_once_and_nothing_is_left(
+    said: list[str], channel: Any, n: int, pauses: list[int], deadline: int
+) -> None:
+    before = timers()
+    turn = iter(pauses * 50)
+
+    async def pause(_: object = None) -> None:
+        for _ in range(next(turn, 0)):
+            await asyncio.sleep(0)
+
+    async def answer(segment: Segment) -> Result:
+        await pause()
+        return WRONG if "BAD" in segment.text else ()
+
+    class Talks(Upstream):
+        async def attempt(self, number: int, choice: int = 0, resume: Resume | None = None) -> AsyncIterator[Batch]:
+            self.opened.append((number, choice, resume))
+            choices = range(n) if number == 0 else [choice]
+            try:
+                yield [event for index in choices for event in opened(number, index)]
+                for text in said if number == 0 else [" Fine."]:
+                    await pause()
+                    yield [event for index in choices for event in delta(text, channel, number, index)]
+                yield [event for index in choices for event in finished(number, index)]
+            finally:
+                self.ended.append(number)
+
+    run = Run(Talks(), {"slow": Slow(answer)}, n=n, uses=[{"check": "slow", "deadline_ms": deadline}])
+    run.relay._record = lambda made: _recorded(run, made, pause)
+    await run.start()
+    for choice in range(n):
+        assert run.finish(choice).reason == "stop"
+        if channel == "content" and not run.unscanned(choice) and said.count("BAD two. ") == 1:  # a repetition is shown
+            assert "BAD" not in run.text("content", choice)
+    numbers = {(number, choice) for number, choice, _ in run.turn.opened} - {(0, 0)}
+    assert numbers <= {(made.attempt + 1, made.choice) for made in run.records}
+    nothing_is_left(run, before)
+
+
+async def _recorded(run: Run, made: Interruption, pause: Callable[[], Awaitable[None]]) -> str | None:
+    await pause()
+    return await Run.record(run, made)
+
+
 # Failures
 
 
@@ -632,7 +687,14 @@ async def test_usage_behind_the_finish_is_waited_for() -> None:
     assert run.ledger.total({})["completion_tokens"] == 5
 
 
-@pytest.mark.parametrize("where", ["upstream", "record", "emit", "observer"])
+async def test_a_bug_in_a_backend_is_an_error_that_the_client_sees() -> None:
+    run = Run(Upstream([opened(), delta("One."), ValueError("secret")]))
+    await run.start()
+    ends = [item for _, item in run.out if isinstance(item, ev.Finish)]
+    assert [(end.error, end.status) for end in ends] == [("the backend failed: ValueError", 502)]
+
+
+@pytest.mark.parametrize("where", ["record", "emit", "observer"])
 async def test_a_bug_surfaces_as_an_error_instead_of_a_hang(where: str) -> None:
     class Bug(RuntimeError):
         pass
@@ -646,17 +708,15 @@ async def test_a_bug_surfaces_as_an_error_instead_of_a_hang(where: str) -> None:
     steps: list[Step] = [
         opened(),
         delta("BAD. On", "reasoning"),
-        *([Bug()] if where == "upstream" else [asyncio.Event()]),
+        asyncio.Event(),
     ]
     run = Run(Upstream(steps, [asyncio.Event()]))
     if where == "record":
         run.relay._record = broken
     elif where == "emit":
         run.relay._emit = broken
-    elif where == "observer":
+    else:
         run.event = broken_now  # type: ignore[assignment]
-    elif where == "upstream":
-        run = Run(Upstream([opened(), Bug()]))
     before = timers()
     with pytest.raises(Bug):
         await run.start()

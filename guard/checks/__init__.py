@@ -8,7 +8,7 @@ that a corrected claim leaves every check's memory by construction.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeAlias
@@ -38,14 +38,19 @@ class Context:
 
     Attributes:
         evidence: what the request supplies to check against.
-        kept: the segments before this one that still stand, oldest first.
+        standing: gives `kept`; asked only by checks that look, since it costs as much as the turn is long.
         memo: one dictionary a check and choice, for caching what is costly to work out from `evidence` or `kept`;
             key by segment id where it depends on a segment.
     """
 
     evidence: Evidence
-    kept: tuple[Segment, ...] = ()
     memo: dict[str, Any] = field(default_factory=dict)
+    standing: Callable[[], tuple[Segment, ...]] = tuple
+
+    @property
+    def kept(self) -> tuple[Segment, ...]:
+        """The segments before this one that still stand, oldest first."""
+        return self.standing()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -108,12 +108,28 @@ def list_(
     store: StoreUrl = "sqlite:///guard.db",
     limit: Annotated[int, typer.Option(min=1, help="How many, newest first.")] = 20,
     outcome: Annotated[str | None, typer.Option(help="corrected, relapsed, abandoned or open.")] = None,
+    observed: Annotated[bool, typer.Option("--observed", help="What was flagged and not interrupted instead.")] = False,
     as_json: Json = False,
 ) -> None:
     """List interruptions, newest first."""
-    from guard.cli.reading import list_interruptions
+    from guard.cli.reading import list_findings, list_interruptions
 
-    list_interruptions(store, limit, outcome, as_json)
+    if observed:
+        list_findings(store, limit)
+    else:
+        list_interruptions(store, limit, outcome, as_json)
+
+
+@interruptions_app.command()
+def review(
+    key: Annotated[str, typer.Argument(help="An interruption's id.")],
+    verdict: Annotated[str, typer.Argument(help="confirmed or rejected.")],
+    store: StoreUrl = "sqlite:///guard.db",
+) -> None:
+    """Say whether an interruption was right; only confirmed ones are exported by default."""
+    from guard.cli.reading import review_interruption
+
+    review_interruption(store, key, verdict)
 
 
 @interruptions_app.command()

@@ -5,19 +5,17 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Coroutine
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from guard import registry
-from guard.core.records import InterruptionRecord
+from guard.core.records import InterruptionRecord, SessionRecord
+from guard.core.types import Verdict
 from guard.errors import ConfigError, MissingExtra
 from guard.server.review import summary
 from guard.store import Filter, Store
@@ -35,15 +33,58 @@ def list_interruptions(url: str, limit: int, outcome: str | None, as_json: bool)
     if as_json:
         _print_json([summary(record) for record in records])
         return
-    Console().print(_table(records) if records else "Nothing has been interrupted yet.")
+    print(_lines(records) if records else "Nothing has been interrupted yet.")
 
 
 def show_interruption(url: str, key: str) -> None:
     """Print one interruption as JSON."""
+    _print_json(asdict(_found(url, key)))
+
+
+def review_interruption(url: str, key: str, verdict: str) -> None:
+    """Write down what a reviewer says of an interruption: `confirmed` or `rejected`."""
+    if verdict not in ("confirmed", "rejected"):
+        raise ConfigError(f"{verdict!r} is no review; say confirmed or rejected")
+    record = _found(url, key)
+    _with_store(url, lambda store: store.amend(record.interruption.id, review=verdict))
+    print(f"{record.interruption.id}: {verdict}")
+
+
+def list_findings(url: str, limit: int) -> None:
+    """Print what checks flagged without an interruption (`observe`, below `interrupt_at`, late, limited), newest
+    first."""
+    store = _opened(url)
+    try:
+        lines: deque[str] = deque(maxlen=limit)
+        for session in store.iter_sessions():
+            for choice in session.choices:
+                texts = {segment.id: segment.text for segment in choice.segments}
+                for verdict in choice.verdicts:
+                    if verdict.status == "flagged" and verdict.disposition != "interrupted":
+                        lines.append(_finding_line(session, verdict, texts.get(verdict.segment, "")))
+    finally:
+        asyncio.run(store.close())
+    print("\n".join(reversed(lines)) or "Nothing has been flagged without an interruption.")
+
+
+def _finding_line(session: SessionRecord, verdict: Verdict, text: str) -> str:
+    when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(session.ended))
+    surest = max(verdict.findings, key=lambda f: f.score)
+    about = f"{session.provenance.policy}  {verdict.check}  {verdict.disposition}  {surest.score:.2f}"
+    claim, true = printable(" ".join(text.split())), printable(surest.correction or surest.reason)
+    return f"{when}  {about}\n    {claim}  ->  {true}"
+
+
+def _found(url: str, key: str) -> InterruptionRecord:
+    """The interruption of this id, or the only one of the response of this id."""
     record = _with_store(url, lambda store: store.interruption(key))
     if record is None:
-        raise ConfigError(f"there is no interruption {key!r} in {url!r}; see `guard interruptions list`")
-    _print_json(asdict(record))
+        session: Any = Filter(session=key)
+        of_session = _with_store(url, lambda store: store.interruptions(session))
+        if len(of_session) != 1:
+            raise ConfigError(f"there is no interruption {key!r} in {url!r}; see `guard interruptions list`")
+        record = of_session[0]
+    return record
 
 
 def export_rows(format_: str, out: Path, url: str, tokenizer: str | None, unreviewed: bool) -> None:
@@ -65,6 +106,22 @@ def export_rows(format_: str, out: Path, url: str, tokenizer: str | None, unrevi
         asyncio.run(store.close())
     left = "".join(f", {count} {why}" for why, count in sorted(skipped.items()))
     print(f"{written} rows in {out}{f'; left out{left[1:]}' if left else ''}")
+    if not written:
+        print(_why_none(url, unreviewed))
+
+
+def _why_none(url: str, unreviewed: bool) -> str:
+    """What stands between the log and its first row."""
+    ends = Counter((r.closing.outcome, r.closing.continuation, r.review) for r in _all(url) if r.closing)
+    if not ends:
+        return "nothing has been interrupted yet"
+    kinds = ", ".join(f"{n} {outcome} by {how}, {review}" for (outcome, how, review), n in ends.most_common())
+    hint = "" if unreviewed else "; review some (guard interruptions review ID confirmed) or say --unreviewed"
+    return f"on record: {kinds}. Rows come from turns that were corrected and continued in place, not asked again{hint}"
+
+
+def _all(url: str) -> list[InterruptionRecord]:
+    return _with_store(url, lambda store: store.interruptions(Filter(limit=1000)))
 
 
 def _tokenizer(name: str) -> Any:
@@ -78,15 +135,23 @@ def _tokenizer(name: str) -> Any:
         raise ConfigError(f"--tokenizer {name!r} cannot be loaded: {str(error).splitlines()[0]}") from None
 
 
+def _existing(url: str) -> Store:
+    """The store at a URL; a SQLite file is not created by looking at it."""
+    path = url.removeprefix("sqlite:///")
+    if url.startswith("sqlite:///") and path != ":memory:" and not Path(path).is_file():
+        raise ConfigError(f"there is no log {path!r}; name the server's with --store URL, or ask it something first")
+    return Store(url)
+
+
 def _opened(url: str) -> Store:
-    store = Store(url)
+    store = _existing(url)
     asyncio.run(store.open())
     return store
 
 
 def _with_store(url: str, read: Callable[[Store], Coroutine[Any, Any, T]]) -> T:
     async def run() -> T:
-        store = Store(url)
+        store = _existing(url)
         await store.open()
         try:
             return await read(store)
@@ -100,15 +165,16 @@ def _print_json(value: Any) -> None:
     sys.stdout.write(msgspec.json.format(msgspec.json.encode(value)).decode() + "\n")
 
 
-def _table(records: list[InterruptionRecord]) -> Table:
-    """What models wrote is `Text`, never markup: it could hold a terminal's control sequences otherwise."""
-    table = Table("when", "id", "check", "outcome", "claim", "put in", box=None, pad_edge=False)
+def _lines(records: list[InterruptionRecord]) -> str:
+    """Two lines an interruption: what it is, and the claim with what guard wrote."""
+    lines = []
     for record in records:
         fields = summary(record)
-        when = time.strftime("%m-%d %H:%M:%S", time.localtime(record.at))
-        cells = (when, fields["id"], fields["check"], fields["outcome"], fields["claim"], fields["put_in"])
-        table.add_row(*(Text(printable(str(cell)).strip()) for cell in cells))
-    return table
+        when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.at))
+        about = (fields["id"], fields["policy"], fields["check"], fields["correct"], fields["outcome"], record.review)
+        claim, put_in = (" ".join(str(fields[name]).split()) for name in ("claim", "put_in"))
+        lines += [f"{when}  {'  '.join(about)}", f"    {printable(claim)}  ->  {printable(put_in)}"]
+    return "\n".join(lines)
 
 
 def printable(text: str) -> str:

@@ -14,7 +14,7 @@ import uvicorn
 from guard.errors import ConfigError
 from guard.server.app import create_app
 from guard.server.gateway import Gateway
-from guard.settings import Settings, built_in, read_settings, validated
+from guard.settings import WORLD, Settings, built_in, read_settings, validated
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +76,7 @@ def run(settings: Settings) -> None:
     host, port = listening.getsockname()[:2]
     greeting = _greeting(settings, f"http://{f'[{host}]' if ':' in host else host}:{port}")
     # The lifespan is ours: an error at the start is then one line, not a framework's traceback.
-    config = uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=10)
+    config = uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=3)
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         runner.run(_serve(app.state.gateway, uvicorn.Server(config), listening, greeting))
 
@@ -106,15 +106,17 @@ def listen(host: str, port: int) -> socket.socket:
 
 def _greeting(settings: Settings, url: str) -> str:
     name = settings.models[0].name
-    first = "Say hello."
-    lines = [f"guard serves {', '.join(m.name for m in settings.models)} on {url}/v1"]
-    if name == "guard-world":
+    first, lines = "Say hello.", [f"guard serves {', '.join(m.name for m in settings.models)} on {url}/v1"]
+    if settings.models[0].options.get("model") == str(WORLD / "model"):
         from guard.world.measure import questions  # the built-in world is data that other servers need not read
 
         asked = [question.text for question in questions(6)]
         first = asked[0]
-        lines += ["", "Ask the built-in model, for example:", *(f"  {line}" for line in asked)]
-    body = f'{{"model": "{name}", "stream": true, "messages": [{{"role": "user", "content": "{first}"}}]}}'
+        lines += ["", "Ask the built-in model about people it never learned (it makes them up, and is corrected):"]
+        lines += [f"  {text}" for text in asked[::2]]
+        lines += ["or about people it knows:", *(f"  {text}" for text in asked[1::2])]
+    message = f'{{"role": "user", "content": "{first}"}}'
+    body = f'{{"model": "{name}", "stream": true, "temperature": 0, "messages": [{message}]}}'
     lines += ["", f"curl -N {url}/v1/chat/completions -H 'content-type: application/json' -d '{body}'"]
     lines += ["", f"dashboard  {url}/guard/", f"metrics    {url}/metrics"]
     return "\n".join(lines)

@@ -6,8 +6,8 @@ events or when it is called.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from guard.core.budget import Budget
@@ -82,10 +82,12 @@ class Corrector:
         self._max_tokens = max_tokens
         self._count = count
         self._calls: list[tuple[int, ToolCall, str]] = []
+        self._calls_at = 0
         self.budget = Budget(policy.interrupt)
 
-    def act(self, entry: Entry, verdict: Verdict, attempt: int) -> Action:
-        """Do what the policy says about a verdict that reached `interrupt_at`."""
+    def act(self, entry: Entry, verdict: Verdict, attempt: int, unjoined: Mapping[Text, str]) -> Action:
+        """Do what the policy says about a verdict that reached `interrupt_at`. `unjoined` is text of the model that
+        is not in the turn yet: a cut discards it too."""
         finding = max(verdict.findings, key=lambda f: f.score)
         if self._policy.mode == "observe":
             return Action("observed")
@@ -100,7 +102,7 @@ class Corrector:
             why = why or "repeated"
         if why:
             return self._limit(entry, verdict.check, finding, why)
-        return self._correct(entry, verdict, finding, correct, attempt)
+        return self._correct(entry, replace(verdict, disposition="interrupted"), correct, attempt, unjoined)
 
     def _too_late(self, entry: Entry) -> bool:
         """Correcting late does harm, and what cannot be injected into cannot be corrected once it is out."""
@@ -132,7 +134,7 @@ class Corrector:
         if action == "caveat" and entry.segment.channel == "tool_calls":
             before = self._turn.transcripts["content"].text()
             cut = self._turn.cut(entry, keep=False)
-            self._turn.put("content", joined(before, message), event, 0)
+            self._turn.put("content", joined(before, message), _unsent(event), 0)
             return Action("limited", cut=cut, stop="stop")
         told = action == "caveat" and not self._restarts(entry)
         self._turn.note(entry, joined(entry.segment.text, message) if told else "", event)
@@ -141,14 +143,18 @@ class Corrector:
     def stop(self, entry: Entry, event: GuardEvent) -> Cut:
         """End the turn at a segment: in front of it if it was not sent, behind it if it was."""
         entry.settled = True
-        cut = self._turn.cut(entry, keep=entry.start < self._turn.tape.sent)
-        self._turn.put(self._turn.channel or "content", "", event, 0)
+        sent = entry.start < self._turn.tape.sent
+        cut = self._turn.cut(entry, keep=sent)
+        self._turn.put(self._turn.channel or "content", "", event if sent else _unsent(event), 0)
         return cut
 
     # Corrections
 
-    def _correct(self, entry: Entry, verdict: Verdict, finding: Finding, correct: Correct, attempt: int) -> Action:
+    def _correct(
+        self, entry: Entry, verdict: Verdict, correct: Correct, attempt: int, unjoined: Mapping[Text, str]
+    ) -> Action:
         segment = entry.segment
+        finding = max(verdict.findings, key=lambda f: f.score)
         calls = self._made(entry)
         late = self._turn.tape.sent > entry.end
         tokens = () if segment.channel == "tool_calls" else self._tokens(entry)
@@ -157,8 +163,11 @@ class Corrector:
         kept = self._texts()
         if correct == "interrupt" and segment.channel != "tool_calls":
             kept[segment.channel] = kept[segment.channel][: cut.start]
-        put_in = self._put_in(entry, finding, correct, text)
-        wasted = sum(self._count(part) for part in cut.discarded.values())
+        put_in = self._put_in(entry, verdict, correct, text)
+        discarded: dict[Channel, str] = dict(cut.discarded)
+        for channel, held in unjoined.items():
+            discarded[channel] = discarded.get(channel, "") + held
+        wasted = sum(self._count(part) for part in discarded.values())
         wasted += 0 if correct == "interrupt" else self._count(text)
         self.budget.spend(verdict.check, segment.text, sum(self._count(s.text) for s in cut.segments))
         interruption = Interruption(
@@ -177,7 +186,7 @@ class Corrector:
                 tool=segment.tool,
             ),
             kept={channel: text for channel, text in kept.items() if text},
-            discarded=cut.discarded,
+            discarded=discarded,
             put_in=put_in,
             reason=finding.reason,
             correction=finding.correction,
@@ -211,16 +220,22 @@ class Corrector:
             message=word(self._policy.reask.message, finding, interruption.claim.text),
             restart=interruption.correct == "restart",
             calls=tuple((call, answer) for _, call, answer in self._calls),
+            calls_at=self._calls_at if self._calls else 0,
             max_tokens=self._left(),
         )
         return Action("interrupted", interruption, resume, channel, len(kept[channel]), cut)
 
-    def _put_in(self, entry: Entry, finding: Finding, correct: Correct, claim: str) -> str:
+    def _put_in(self, entry: Entry, verdict: Verdict, correct: Correct, claim: str) -> str:
         if correct == "restart" or entry.segment.channel == "tool_calls":
             return ""
         if correct == "interrupt":
-            return joined(claim, interruption_text(self._policy, finding, claim))
-        return lead(claim) + retraction_text(self._policy, finding, claim)
+            surest = max(verdict.findings, key=lambda f: f.score)
+            return joined(claim, interruption_text(self._policy, surest, claim))
+        before = lead(claim)
+        offset = len(entry.segment.text) - len(claim) + len(before)
+        flag_at = self._policy.use(verdict.check).flag_at
+        wrong = tuple(f for f in verdict.findings if f.score >= flag_at)
+        return before + retraction_text(self._policy, wrong, claim[len(before) :], offset)
 
     def _made(self, entry: Entry) -> list[tuple[ToolCall, bool]]:
         """The turn's tool calls, and whether each is this entry; calls answered behind it are gone with it."""
@@ -233,7 +248,11 @@ class Corrector:
         verdict = interruption.verdicts[0]
         finding = max(verdict.findings, key=lambda f: f.score)
         message = interruption_text(self._policy, finding, interruption.claim.text)
+        taken = {call.id for _, call, _ in self._calls}
+        self._calls_at = len(self._turn.transcripts["content"])
         for call, flagged in calls:
+            if call.id in taken:  # another attempt's: an answer must find its own call
+                call = replace(call, id=f"{call.id}_{entry.segment.id}")
             self._calls.append((entry.segment.id, call, f"{NOT_RUN} {message}" if flagged else NOT_RUN))
 
     def _texts(self) -> dict[Channel, str]:
@@ -281,3 +300,8 @@ class Corrector:
             correction=finding.correction,
             why=why,
         )
+
+
+def _unsent(event: GuardEvent) -> GuardEvent:
+    """The event of a claim that the client never gets: its span is empty and marks the place."""
+    return replace(event, span=(event.span[0], event.span[0]))

@@ -22,6 +22,8 @@ class Entry:
         inline, pending: checks that have not answered; text behind an inline one is not released in any channel.
         asked: checks that an earlier finding called for.
         expired: checks whose hold ran out before they answered; they may still answer.
+        overdue: its hold ran out; nothing waits for it any more.
+        broken_off: the turn was cut off inside it; what its last word says is not held against it.
         settled: the claim has been corrected or limited; further verdicts on it are only noted.
     """
 
@@ -35,6 +37,8 @@ class Entry:
     expired: set[str] = field(default_factory=set)
     verdicts: dict[str, Verdict] = field(default_factory=dict)
     settled: bool = False
+    overdue: bool = False
+    broken_off: bool = False
 
     @property
     def judged(self) -> bool:
@@ -45,11 +49,12 @@ class Entry:
 class Docket:
     """Standing segments in the order of the turn."""
 
-    __slots__ = ("_entries", "_line")
+    __slots__ = ("_entries", "_fresh", "_line")
 
     def __init__(self) -> None:
         self._entries: dict[int, Entry] = {}
         self._line: list[Entry] = []  # those that may still hold something: the rest need no more looking at
+        self._fresh = True
 
     def __iter__(self) -> Iterator[Entry]:
         return iter(self._entries.values())
@@ -58,6 +63,11 @@ class Docket:
         """The next segment of the turn."""
         self._entries[entry.segment.id] = entry
         self._line.append(entry)
+        self._fresh = False
+
+    def touch(self) -> None:
+        """Something may have been judged since it was last asked."""
+        self._fresh = False
 
     def get(self, segment: int) -> Entry | None:
         """The entry, or None if the segment was discarded."""
@@ -72,20 +82,16 @@ class Docket:
         del self._entries[entry.segment.id]
         if entry in self._line:
             self._line.remove(entry)
+        self._fresh = False
 
     @property
     def waiting(self) -> list[Entry]:
         """The entries with an outstanding verdict, in order."""
-        return [entry for entry in self._line if not entry.judged]
+        if not self._fresh:
+            self._line = [entry for entry in self._line if not entry.judged]
+            self._fresh = True
+        return self._line
 
-    def frontier(self, sent: int) -> int | None:
-        """Where the tape, sent as far as `sent`, must stop; None if no closed segment holds it."""
-        if not self._line:
-            return None
-        self._line = [entry for entry in self._line if not entry.judged or (entry.checked and entry.end > sent)]
-        waiting = False
-        for entry in self._line:
-            if (entry.inline and not entry.settled) or (entry.checked and (waiting or not entry.judged)):
-                return entry.start
-            waiting = waiting or not entry.judged
-        return None
+    def frontier(self) -> int | None:
+        """Where the tape must stop; None if no closed segment holds itself back."""
+        return next((entry.start for entry in self.waiting if entry.inline or entry.checked), None)

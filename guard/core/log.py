@@ -23,13 +23,15 @@ from guard.core.types import (
 
 @dataclass(slots=True)
 class _Open:
-    """An interruption that has not ended: `verdicts` had been given when it was made, the model goes on at `at`."""
+    """An interruption that has not ended: `verdicts` had been given when it was made, the model goes on at `at`, and
+    content that answers a corrected reasoning begins at `answer_at`."""
 
     interruption: Interruption
     segment: Segment
     verdicts: int
     channel: Text
     at: int
+    answer_at: int
     next_attempt: int
     continuation: Continuation | None = None
     void: bool = False
@@ -66,9 +68,11 @@ class Log:
         entry.verdicts[verdict.check] = verdict
         self._verdicts.append((entry.segment, verdict))
 
-    def interrupted(self, interruption: Interruption, segment: Segment, channel: Text, at: int) -> None:
+    def interrupted(self, interruption: Interruption, segment: Segment, channel: Text, at: int, turn: Turn) -> None:
         """A claim was interrupted; the model is to go on at character `at` of `channel`."""
-        self._open.append(_Open(interruption, segment, len(self._verdicts) + 1, channel, at, interruption.attempt + 1))
+        answer_at = len(turn.transcripts["content"])
+        given = len(self._verdicts) + 1
+        self._open.append(_Open(interruption, segment, given, channel, at, answer_at, interruption.attempt + 1))
 
     def continued(self, attempt: int, continuation: Continuation | None) -> None:
         """How the attempt after an interruption continues."""
@@ -104,7 +108,7 @@ class Log:
         first = self._following(turn, opened.channel, opened.at, ended)
         closing = replace(closing, followed=first.text, complete=complete and first.clean)
         if opened.channel == "reasoning" and first.clean:
-            answer = self._following(turn, "content", 0, ended)
+            answer = self._following(turn, "content", opened.answer_at, ended)
             closing = replace(closing, answer=answer.text, complete=complete and answer.clean)
         return closing
 
@@ -127,7 +131,8 @@ class Log:
         """The model's text of a channel from `at` to the next flagged or unscanned segment or put-in text; of a turn
         that broke off, only what was judged."""
         transcript = turn.transcripts[channel]
-        bad = {v.segment for v in self.verdicts if v.status in ("flagged", "unscanned")}
+        flagged = {v.segment for v in self.verdicts if v.status in ("flagged", "unscanned")}
+        bad = {id_ for id_ in flagged if turn.docket.get(id_) is not None}  # what was cut out is in no text
         bad |= {entry.segment.id for entry in turn.docket.waiting}
         stops = [s.start for s in self._segments.values() if s.id in bad and s.channel == channel and s.start >= at]
         stops += [span.start for span in transcript.spans if span.origin == "guard" and span.start >= at]

@@ -24,6 +24,9 @@ Act = Literal["none", "flag", "interrupt"]
 FIELDS = frozenset({"reason", "correction", "claim", "evidence"})
 """What a message template may name."""
 
+_FUNCTION_WORDS = frozenset("A An In It The There This".split())
+"""Sentence openers that lose their capital inside a sentence; any other word may be a name."""
+
 _SPACE = re.compile(r"\s+")
 
 
@@ -194,6 +197,30 @@ def interruption_text(policy: Policy, finding: Finding, claim: str) -> str:
     return word(policy.interrupt.message, finding, claim)
 
 
-def retraction_text(policy: Policy, finding: Finding, claim: str) -> str:
-    """What guard writes in a claim's place: the true statement, or `retract.unknown`."""
-    return finding.correction.strip() or word(policy.retract.unknown, finding, claim)
+def retraction_text(policy: Policy, findings: tuple[Finding, ...], claim: str, offset: int = 0) -> str:
+    """What guard writes in a claim's place.
+
+    Where every finding's correction fits the place of what is wrong, only those stretches are replaced and the rest of
+    the sentence stays ("5 + 5 = 11 apples." becomes "5 + 5 = 10 apples."); else the surest finding's correction stands
+    for the whole, or `retract.unknown`. `offset` is how much of the segment's text stands before `claim`.
+    """
+    marked = sorted(findings, key=lambda f: f.start)
+    ends = [f.end - offset if f.end is not None else 0 for f in marked]
+    starts = [f.start - offset for f in marked]
+    apart = all(end <= start for end, start in zip([0, *ends], [*starts, len(claim)], strict=True))
+    if apart and all(f.fits and f.correction and a < b for f, a, b in zip(marked, starts, ends, strict=True)):
+        return _spliced(claim, marked, starts, ends)
+    surest = max(findings, key=lambda f: f.score)
+    return surest.correction.strip() or word(policy.retract.unknown, surest, claim)
+
+
+def _spliced(claim: str, findings: list[Finding], starts: list[int], ends: list[int]) -> str:
+    out, at = "", 0
+    for finding, start, end in zip(findings, starts, ends, strict=True):
+        true = finding.correction.strip()
+        # The sentence goes on behind the stretch, or ends with a full stop of its own.
+        true = true.removesuffix(".") if claim[end:].strip() or not claim[start:end].rstrip().endswith(".") else true
+        lower = claim[start].islower() and true[:1].isupper() and true.split(" ")[0] in _FUNCTION_WORDS
+        out += claim[at:start] + (true[:1].lower() + true[1:] if lower else true)
+        at = end
+    return out + claim[at:]

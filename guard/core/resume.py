@@ -47,6 +47,9 @@ class Join:
 class Seam:
     """Decides how the first text of an attempt joins the channel's text before it.
 
+    Decided on the first `OPENING` characters, whatever deltas they came in; a repetition that goes on beyond them is
+    followed to its end, each character compared once.
+
     Args:
         delivered: what the client has of this channel, if the upstream was asked again (it may overlap or start
             over); "" if it continues exactly.
@@ -54,52 +57,78 @@ class Seam:
         stops: the request's stop strings; matched on model text only.
     """
 
-    __slots__ = ("_delivered", "_stops", "_written")
+    __slots__ = ("_again", "_delivered", "_enough", "_opening", "_place", "_skip", "_stops", "_written")
 
     def __init__(self, *, delivered: str = "", written: str = "", stops: Sequence[str] = ()) -> None:
-        self._delivered = delivered
+        self._delivered = delivered.strip()
         self._stops = tuple(stop for stop in stops if len(stop) > 1)
-        self._written = written[1 - max(map(len, self._stops)) :] if self._stops else ""
+        longest = max(map(len, self._stops), default=1)
+        self._written = written[1 - longest :] if longest > 1 else ""
+        self._enough = OPENING if self._delivered else longest - 1
+        self._opening = ""
+        self._place: int | None = None  # how far into `delivered` a repetition has been followed
+        self._skip = 0
+        self._again = False
 
     @property
     def needed(self) -> bool:
         """Whether anything has to be held at all."""
         return bool(self._delivered or self._written)
 
-    def join(self, text: str, final: bool) -> Join | None:
-        """How `text`, the attempt's first characters, joins; None: hold it and ask again with more.
+    def feed(self, text: str) -> Join | None:
+        """Take the attempt's next characters; how all of them join, or None: hold them and feed more."""
+        if self._place is not None:
+            return self._follow(text)
+        self._opening += text
+        return None if len(self._opening) < self._enough else self._decide(final=False)
 
-        `final`: no more will come.
-        """
-        if len(text) < self._enough() and not final:
-            return None
-        skip = self._skip(text, final) if self._delivered else 0
-        if skip is None:
-            return None
-        if skip < 0:
-            return Join(astray=True)
-        return Join(skip=skip, stopped=self._completes_stop(text[skip:]))
+    def end(self) -> Join:
+        """No more will come: how what there is joins."""
+        if self._place is None and (join := self._decide(final=True)) is not None:
+            return join
+        return Join(astray=True) if self._again else Join(skip=self._skip)
 
-    def _enough(self) -> int:
-        return max(OPENING if self._delivered else 0, max((len(stop) - 1 for stop in self._stops), default=0))
-
-    def _skip(self, text: str, final: bool) -> int | None:
-        """Characters to drop, None if that cannot be told yet, -1 if the text starts over and goes astray."""
-        told, said = self._delivered.strip(), text.lstrip()
-        blank = len(text) - len(said)
+    def _decide(self, final: bool) -> Join | None:
+        if not self._delivered:
+            return Join(stopped=self._completes_stop(self._opening))
+        told, head = self._delivered, self._opening[:OPENING]
+        said = head.lstrip()
+        blank = len(head) - len(said)
         agree = _common_prefix(told, said)
         if agree == len(told):
-            return blank + agree
-        if agree >= min(_RESTART, len(told)):
-            return None if agree == len(said) and not final else -1
-        for size in range(min(len(told), len(said)), _OVERLAP - 1, -1):
-            if told.endswith(said[:size]):
-                return blank + size
-        return 0
+            return self._joined(blank + agree)
+        self._again = agree >= min(_RESTART, len(told))
+        if self._again and agree < len(said):
+            return Join(astray=True)
+        at = 0 if self._again else told.find(said) if len(head) == OPENING else -1
+        if at >= 0:
+            self._place, self._skip = at + len(said), blank + len(said)
+            return None if final else self._follow(self._opening[OPENING:])
+        overlap = _overlap(told, said)
+        return self._joined(blank + overlap if overlap else 0)
+
+    def _follow(self, text: str) -> Join | None:
+        """The text so far repeats what was delivered; does it go on to, and beyond, its end?"""
+        assert self._place is not None
+        rest = self._delivered[self._place : self._place + len(text)]
+        if not text.startswith(rest):
+            return Join(astray=self._again)
+        self._place += len(rest)
+        self._skip += len(rest)
+        return Join(skip=self._skip) if self._place == len(self._delivered) else None
+
+    def _joined(self, skip: int) -> Join:
+        return Join(skip=skip, stopped=self._completes_stop(self._opening[skip:]))
 
     def _completes_stop(self, text: str) -> bool:
         model, seam = self._written + text, len(self._written)
         return any(0 <= (at := model.find(stop)) < seam < at + len(stop) for stop in self._stops)
+
+
+def _overlap(told: str, said: str) -> int:
+    """How much of the beginning of `said` repeats the end of `told`."""
+    sizes = range(min(len(told), len(said)), _OVERLAP - 1, -1)
+    return next((size for size in sizes if told.endswith(said[:size])), 0)
 
 
 def _common_prefix(one: str, other: str) -> int:

@@ -28,20 +28,23 @@ from guard.core.correction import Action, Corrector
 from guard.core.docket import Entry
 from guard.core.events import Command
 from guard.core.log import Log
-from guard.core.resume import Seam
+from guard.core.resume import Join, Seam
 from guard.core.tape import split_logprobs
-from guard.core.turn import Cut, Turn
+from guard.core.turn import Cut, Text, Turn
 from guard.core.types import Finding, GuardEvent, Resume, Segment, Status, Verdict
 
 
 @dataclass(frozen=True, slots=True)
 class _Ending:
-    """Why the choice is about to finish; void if a cut discards the text it belongs to."""
+    """Why the choice is about to finish; void if a cut discards the text it belongs to. `ended`: the turn came to an
+    end of its own, not of guard's; `whole`: at a place where the model would end it."""
 
     reason: str
     raw: object = None
     error: str | None = None
     status: int = 200
+    ended: bool = False
+    whole: bool = False
 
 
 class Session:
@@ -72,7 +75,9 @@ class Session:
         self._ending: _Ending | None = None
         self._examined: Entry | None = None
         self._seam: Seam | None = None
+        self._seam_of: Text = "content"
         self._held: list[ev.Delta] = []
+        self._muted = False
         self._out: list[Command] = []
         self.done = False
         self._handlers: dict[type, Callable[..., None]] = {
@@ -105,6 +110,8 @@ class Session:
             return []
         self._out = []
         self._handlers[type(event)](event)
+        if type(event) is not ev.Delta:  # text alone judges nothing
+            self._turn.docket.touch()
         if not self.done:
             self._advance()
         return self._out
@@ -118,38 +125,47 @@ class Session:
         if not self._current(event.attempt) or not event.attempt:
             return
         self._log.continued(event.attempt, event.continuation)
-        channel = self._turn.channel or "content"
-        self._seam = Seam(
+        self._seam_of = self._turn.channel or "content"
+        # A new turn of the model's after content thinks anew; to the client that would be reasoning behind an answer.
+        self._muted = event.continuation == "reask" and self._seam_of == "content"
+        seam = Seam(
             delivered=self._turn.tape.text("content") if event.continuation == "reask" else "",
-            written=self._turn.transcripts[channel].by("model"),
+            written=self._turn.transcripts[self._seam_of].by("model"),
             stops=self._config.stops,
         )
+        self._seam = seam if seam.needed else None
 
     def _delta(self, event: ev.Delta) -> None:
-        if not event.text or not self._goes_on(
-            event.attempt, bool(self._held) and self._held[-1].channel != event.channel
-        ):
+        changed = bool(self._held) and event.channel != self._seam_of
+        if not event.text or not self._goes_on(event.attempt, whole=changed):
             return
-        if self._seam is not None and (event.channel == "content" or self._turn.channel == event.channel):
+        if self._muted and event.channel == "reasoning":
+            return
+        if self._seam is not None and event.channel == self._seam_of:
             self._held.append(event)
-            self._join(final=False)
+            if (join := self._seam.feed(event.text)) is not None:
+                self._join(join)
         else:
             self._turn.text(event, event.raw if event.attempt == 0 else None)
 
-    def _join(self, final: bool) -> None:
-        """Let the held opening of an attempt through once it is clear how it joins what stands before it."""
-        assert self._seam is not None
-        join = self._seam.join("".join(delta.text for delta in self._held), final) if self._seam.needed else None
-        if join is None and self._seam.needed:
-            return
+    def _join(self, join: Join) -> None:
+        """Let the held opening of an attempt through, now that it is clear how it joins what stands before it."""
         held, self._held, self._seam = self._held, [], None
-        if join and join.astray:
+        if join.astray:
             self._astray(held)
-        elif join and join.stopped:
+        elif join.stopped:
             self._cancel()
-            self._ending = _Ending("stop")
+            self._end(_Ending("stop", ended=True))
         else:
-            self._let_through(held, join.skip if join else 0)
+            self._let_through(self._spaced(held, join.skip), join.skip)
+
+    def _spaced(self, held: list[ev.Delta], skip: int) -> list[ev.Delta]:
+        """An answer that was asked for again is a new text: it may lack the space that a continuation begins with."""
+        before = self._turn.transcripts[self._seam_of].text()
+        first = held[0].text[:1] if held else ""
+        if skip or not before or before[-1].isspace() or not first.isalnum():
+            return held
+        return [replace(held[0], text=" " + held[0].text, tokens=()), *held[1:]]
 
     def _let_through(self, held: Sequence[ev.Delta], skip: int) -> None:
         for delta in held:
@@ -168,34 +184,41 @@ class Session:
             self._let_through(held, 0)
             return
         self._cancel()
-        self._ending = _Ending("stop" if action == "caveat" else "content_filter")
+        self._end(_Ending("stop" if action == "caveat" else "content_filter"))
 
     def _tool_delta(self, event: ev.ToolDelta) -> None:
         if self._goes_on(event.attempt):
             self._turn.tool(event, event.raw if event.attempt == 0 else None)
 
     def _extra(self, event: ev.Extra) -> None:
-        if self._goes_on(event.attempt, bool(event.tag)):
+        if self._goes_on(event.attempt, whole=bool(event.tag)) and not (event.tag and self._muted):
             self._turn.extra(event)
 
     def _finished(self, event: ev.Finished) -> None:
         if self._goes_on(event.attempt):
-            self._end(_Ending(event.reason, event.raw if event.attempt == 0 else None))
+            raw = event.raw if event.attempt == 0 else None
+            ended = event.reason in ("stop", "tool_calls", "function_call")
+            # A stop string ends a turn as its own end does; only without any is it sure that the model was done.
+            whole = event.reason == "stop" and not self._config.stops
+            self._end(_Ending(event.reason, raw, ended=ended, whole=whole))
 
     def _failed(self, event: ev.Failed) -> None:
         if self._goes_on(event.attempt):
-            self._end(_Ending("error", None, event.error, event.status))
+            self._end(_Ending("error", error=event.error, status=event.status))
 
     def _goes_on(self, attempt: int, whole: bool = True) -> bool:
         """Whether an event of this attempt counts. `whole`: no more can come to the attempt's held opening, so it is
         let through first, which may end the choice."""
         if whole and self._held and self._current(attempt):
-            self._join(final=True)
+            assert self._seam is not None
+            self._join(self._seam.end())
         return self._current(attempt)
 
     def _end(self, ending: _Ending) -> None:
-        """The turn's text is whole: what is open becomes segments, and the ending waits for their verdicts."""
-        self._turn.flush()
+        """The turn's text is whole: what is open becomes segments, and the ending waits for their verdicts. A sentence
+        that a limit or a stop string cut off is none yet: it is not held against the model."""
+        broken_off = not ending.ended or (ending.reason == "stop" and bool(self._config.stops))
+        self._turn.flush(broken_off)
         self._turn.close_tools()
         self._ending = ending
 
@@ -252,8 +275,9 @@ class Session:
         entry = self._answered(event.segment, event.check)
         if entry is None:
             return
-        act = self._uses[event.check].judge(event.findings)
-        verdict = self._verdict(entry, event.check, "clean" if act == "none" else "flagged", "", event.findings)
+        findings = _whole(entry, event.findings)
+        act = self._uses[event.check].judge(findings)
+        verdict = self._verdict(entry, event.check, "clean" if act == "none" else "flagged", "", findings)
         if act != "none" and not entry.settled:
             self._escalate(entry, event.check)
         if act == "interrupt" and not entry.settled:
@@ -279,6 +303,7 @@ class Session:
         for waiting in (entry.inline, entry.pending, entry.expired):
             if check in waiting:
                 waiting.discard(check)
+                self._turn.docket.touch()
                 return entry
         return None
 
@@ -294,7 +319,8 @@ class Session:
             called = check in self._uses[spec.name].only_if and self._covers(spec, entry.segment)
             if called and spec.name not in entry.asked:
                 entry.asked.add(spec.name)
-                (entry.inline if spec.inline else entry.pending).add(spec.name)
+                slow = entry.expired if entry.overdue else entry.pending
+                (entry.inline if spec.inline else slow).add(spec.name)
                 if spec.inline or self._examined is not entry:
                     self._out.append(ev.RunCheck(entry.segment, spec.name))
 
@@ -304,7 +330,7 @@ class Session:
         for entry in self._turn.docket.waiting:
             standing = self._turn.docket.get(entry.segment.id) is not None
             if standing and entry.segment.id <= event.segment:
-                late, entry.pending = sorted(entry.pending), set()
+                late, entry.pending, entry.overdue = sorted(entry.pending), set(), True
                 entry.expired.update(late)
                 for check in late:
                     self._unscanned(entry, check, "hold")
@@ -328,7 +354,8 @@ class Session:
     # Corrections and the end
 
     def _act(self, entry: Entry, verdict: Verdict) -> Verdict:
-        action = self._corrector.act(entry, verdict, self._attempt)
+        held = "".join(delta.text for delta in self._held)
+        action = self._corrector.act(entry, verdict, self._attempt, {self._seam_of: held} if held else {})
         verdict = replace(verdict, disposition=action.disposition)
         if action.interruption and action.resume:
             self._interrupted(entry, action, action.resume)
@@ -341,7 +368,7 @@ class Session:
         assert action.cut is not None
         self._cut_short(entry, action.cut)
         self._log.discarded_tokens += action.interruption.tokens_wasted
-        self._log.interrupted(action.interruption, entry.segment, action.channel, action.at)
+        self._log.interrupted(action.interruption, entry.segment, action.channel, action.at, self._turn)
         self._awaiting = action.interruption.id, resume
         self._attempt = action.interruption.attempt + 1
         self._out.append(ev.Record(action.interruption))
@@ -365,7 +392,8 @@ class Session:
         resume = self._awaiting[1]
         self._awaiting = None
         if event.error and self._policy.record.on_store_error == "stop":
-            self._ending = _Ending("error", None, f"the interruption could not be recorded: {event.error}", 500)
+            error = f"the interruption could not be recorded: {event.error}"
+            self._ending = _Ending("error", error=error, status=500)
         elif resume.max_tokens == 0:
             self._ending = _Ending("length")
         else:
@@ -382,7 +410,6 @@ class Session:
 
     def _close(self, ending: _Ending, left: bool = False) -> None:
         self.done = True
-        ended = ending.error is None and ending.reason in ("stop", "tool_calls", "function_call") and not left
         changed = self._log.interruptions or ending.error
         self._out.append(
             ev.Finish(
@@ -390,7 +417,7 @@ class Session:
                 raw=None if changed else ending.raw,
                 error=ending.error,
                 status=ending.status,
-                closings=self._log.closings(self._turn, ended, complete=ending.reason == "stop"),
+                closings=self._log.closings(self._turn, ending.ended, complete=ending.whole),
                 summary=self._log.summary(
                     self._turn, None if left or ending.error else ending.reason, left=left, error=ending.error
                 ),
@@ -401,3 +428,12 @@ class Session:
         channel = self._turn.channel or "content"
         at = len(self._turn.tape.text(channel))
         return GuardEvent(event=kind, id=self._corrector.name, channel=channel, span=(at, at), why=why)
+
+
+def _whole(entry: Entry, findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
+    """Of a sentence that was cut off, only what is wrong before its last word: "born in Th" may not be all of it."""
+    if not entry.broken_off:
+        return findings
+    text = entry.segment.text.rstrip()
+    last = len(text) - len(text.split()[-1])
+    return tuple(finding for finding in findings if finding.end is not None and finding.end <= last)

@@ -32,7 +32,10 @@ class Tape:
         self.end += size
 
     def insert(self, at: int, piece: Piece) -> None:
-        """Put a piece of size 0 behind what ends at `at`, or first in line if that has been sent."""
+        """Put a piece of size 0 behind what ends at `at`, or first in line if that has been sent.
+
+        Places behind it that later pieces tell of move on by its text.
+        """
         later: list[tuple[int, Piece]] = []
         while self._held and self.end - sum(size for size, _ in later) > max(at, self.sent):
             later.append(self._held.pop())
@@ -42,8 +45,9 @@ class Tape:
             before, after = _split(straddling, at - position)
             self._held.append((at - position, before))
             later.append((size - (at - position), after))
+        place = len(self.text(piece.channel))
         self._held.append((0, piece))
-        self._held.extend(reversed(later))
+        self._held.extend((size, _moved(other, piece, place)) for size, other in reversed(later))
 
     def release(self, upto: int) -> list[Piece]:
         """Send everything up to a position; a piece that goes beyond it is split there."""
@@ -77,10 +81,27 @@ class Tape:
                 self._held.append((room, _split(piece, room)[0]))
             self.end -= size - max(room, 0)
 
+    def held(self, channel: Channel) -> int:
+        """How many positions of a channel's text are held back."""
+        return sum(size for size, piece in self._held if piece.channel == channel and not piece.tag)
+
     def text(self, channel: Channel) -> str:
         """All text of a channel that has been sent or is about to be."""
         held = [piece.text for _, piece in self._held if piece.channel == channel and not piece.tag]
         return "".join(self._text[channel] + held)
+
+
+def _moved(piece: Piece, inserted: Piece, place: int) -> Piece:
+    event, by = piece.guard, len(inserted.text)
+    if event is None or event.channel != inserted.channel:
+        return piece
+    discarded = event.discarded and _along(event.discarded, place, by)
+    return replace(piece, guard=replace(event, span=_along(event.span, place, by), discarded=discarded))
+
+
+def _along(span: tuple[int, int], place: int, by: int) -> tuple[int, int]:
+    start, end = span
+    return start + by * (start >= place), end + by * (start >= place or end > place)
 
 
 def _split(piece: Piece, at: int) -> tuple[Piece, Piece]:

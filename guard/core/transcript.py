@@ -76,9 +76,10 @@ class Transcript:
         starts = self._token_starts
         return tuple(self._tokens[bisect_right(starts, start - 1) : bisect_right(starts, end - 1)])
 
-    def by(self, *origins: Origin) -> str:
-        """All text that these authors wrote, joined."""
-        return "".join(self.text(s.start, s.end) for s in self._spans if s.origin in origins)
+    def by(self, *origins: Origin, start: int = 0) -> str:
+        """All text from `start` on that these authors wrote, joined."""
+        spans = [span for span in self._spans if span.origin in origins and span.end > start]
+        return "".join(self.text(max(start, span.start), span.end) for span in spans)
 
     def cut(self, at: int) -> str:
         """Drop everything from `at` on and return it."""

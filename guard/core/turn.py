@@ -22,6 +22,8 @@ from guard.core.types import CHANNELS, Channel, GuardEvent, Segment, ToolCall
 
 Text = Literal["reasoning", "content"]
 TEXTS: tuple[Text, ...] = ("reasoning", "content")
+SENTENCE_ENDS = ".!?…。！？｡\"'”’)]}>*`|"
+"""A text that ends so may have been cut off, but not in the middle of a sentence."""
 
 
 @dataclass(slots=True)
@@ -44,6 +46,7 @@ class _End:
     tape_end: int
     text: str | None = None
     tool: str | None = None
+    broken_off: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,20 +167,22 @@ class Turn:
         )
         self.tape.append(Piece("tool_calls", "", raw, call=delta), 1)
 
-    def flush(self) -> None:
-        """The channel that is being written ends here, so its last segment does too."""
+    def flush(self, broken_off: bool = False) -> None:
+        """The channel that is being written ends here, so its last segment does too; `broken_off`: not by its own end,
+        so that it may be part of a sentence only."""
         if (channel := self.channel) and (segmenter := self._segmenters.get(channel)):
             start = segmenter.start
             if (end := segmenter.flush()) is not None:
-                self._settle(channel, start, end)
+                unfinished = broken_off and self.transcripts[channel].text(end - 1, end) not in SENTENCE_ENDS
+                self._settle(channel, start, end, unfinished)
 
-    def _settle(self, channel: Text, start: int, end: int) -> None:
+    def _settle(self, channel: Text, start: int, end: int, broken_off: bool = False) -> None:
         run = self._runs[-1]
-        if end <= run.start:  # all of it was there before the model wrote
-            return
+        if start < run.start and not self.transcripts[channel].text(run.start, end).strip():
+            return  # what there is to check was there before the model wrote
         tape_end = self.tape.end - (len(self.transcripts[channel]) - end)
         tape_start = tape_end - (end - max(start, run.start))
-        self._ends.append(_End(channel, start, end, tape_start, tape_end))
+        self._ends.append(_End(channel, start, end, tape_start, tape_end, broken_off=broken_off))
         self._tail = tape_end
 
     # Segments
@@ -229,6 +234,7 @@ class Turn:
             start=end.tape_start,
             end=end.tape_end,
             checked=self.holds(end.channel),
+            broken_off=end.broken_off,
         )
         self._ids += 1
         self.docket.add(entry)
@@ -251,6 +257,8 @@ class Turn:
         """A stretch of a channel in characters of what the client received of it, which has text more that was
         discarded late or shown beside the context, and lacks the client's own prefix."""
         shifts = self._shifts[channel]
+        if channel == "tool_calls":  # nothing of a call is text of a channel
+            return 0, 0
         first = start + sum(by for at, by in shifts if at <= start)
         last = end + sum(by for at, by in shifts if at < end)
         return max(0, first), max(0, last)
@@ -262,22 +270,20 @@ class Turn:
 
     def release(self, final: bool = False) -> list[Piece]:
         """What may be sent now. `final`: nothing more will come, so nothing needs to wait for a segment's end."""
-        limit = self.docket.frontier(self.tape.sent)
+        limit = self.docket.frontier()
         if limit is None:
-            limit = min(self._open_limit(final), self._barrier())
-        return self.tape.release(limit)
+            limit = self._open_limit(final)
+        return self.tape.release(min(limit, self._barrier()))
 
     def _barrier(self) -> int:
-        """Where the first held channel behind an outstanding verdict begins: text that is in no segment (guard's own)
-        waits there too."""
+        """Where the first held channel behind an outstanding verdict begins: all of it waits, judged or guard's own."""
         if not (waiting := self.docket.waiting):
             return self.tape.end
         runs = (run.at for run in self._runs if run.at >= waiting[0].end and self.holds(run.channel))
         return next(runs, self.tape.end)
 
     def _open_limit(self, final: bool) -> int:
-        if self._ends:
-            return self._ends[0].tape_start
+        assert not self._ends  # they become segments at once unless an inline check is out, which is a frontier
         if final:
             return self.tape.end
         if self._tools_at is not None and self.holds("tool_calls"):
@@ -295,17 +301,15 @@ class Turn:
         for other in gone:
             self.docket.drop(other)
         self._ends.clear()
-        start, removed = self._cut_context(entry, keep)
+        start, discarded = self._cut_context(entry, keep)
         self.tape.cut(at)
         for channel in TEXTS:
             self._shift(channel)
         self._reopen(at)
         named = entry.segment.channel
-        if not keep and named != "tool_calls":
-            removed[named] = removed[named][entry.segment.end - start :]
         return Cut(
             start=start,
-            discarded={name: text for name, text in removed.items() if text},
+            discarded={name: text for name, text in discarded.items() if text},
             segments=tuple(other.segment for other in gone),
             seen=len(self.tape.text(named)) - self.shown(named, 0, entry.segment.end)[1] if keep else 0,
             delay=delay,
@@ -313,23 +317,28 @@ class Turn:
 
     @staticmethod
     def _falls_with(other: Entry, entry: Entry) -> bool:
-        tools = other.segment.channel == entry.segment.channel == "tool_calls"
-        return tools or other.segment.id > entry.segment.id
+        if entry.segment.channel == "tool_calls":  # text behind them was segmented before they were whole
+            return other.start >= entry.start
+        return other.segment.id > entry.segment.id
 
     def _cut_context(self, entry: Entry, keep: bool) -> tuple[int, dict[Channel, str]]:
-        removed: dict[Channel, str] = {}
-        channel: Channel = entry.segment.channel
+        """Cut the transcripts; returns where the claim starts, and the model's own text behind it, by channel."""
+        segment = entry.segment
+        channel: Channel = segment.channel
+        discarded: dict[Channel, str] = {}
         beyond = entry.start + 1 if channel == "tool_calls" else entry.end
         while self._runs and self._runs[-1].at >= beyond:
-            gone = self._runs.pop()
-            removed[gone.channel] = self.transcripts[gone.channel].cut(gone.start) + removed.get(gone.channel, "")
-        segment = entry.segment
+            run = self._runs.pop()
+            transcript = self.transcripts[run.channel]
+            discarded[run.channel] = transcript.by("model", start=run.start) + discarded.get(run.channel, "")
+            transcript.cut(run.start)
         if channel == "tool_calls":
-            return segment.start, removed
+            return segment.start, discarded
+        transcript = self.transcripts[channel]
         start = max(segment.start, self._runs[-1].start)
-        rest = self.transcripts[channel].cut(segment.end if keep else start)
-        removed[channel] = rest + removed.get(channel, "")
-        return start, removed
+        discarded[channel] = transcript.by("model", start=segment.end) + discarded.get(channel, "")
+        transcript.cut(segment.end if keep else start)
+        return start, discarded
 
     def _shift(self, channel: Text) -> None:
         """Behind a cut the client's offsets differ by what it was sent of the text that is gone."""
@@ -365,6 +374,10 @@ class Turn:
     def note(self, entry: Entry, text: str, event: GuardEvent) -> None:
         """Show the client something behind a segment that the model's context does not have."""
         channel = entry.segment.channel
-        form = "" if channel == "tool_calls" else self._forms.get(channel, "")
-        self._shifts[channel].append((entry.segment.end + max(0, self.tape.sent - entry.end), len(text)))
+        form = ""
+        if channel != "tool_calls":
+            form = self._forms.get(channel, "")
+            late = self.tape.sent > entry.end
+            at = len(self.transcripts[channel]) - self.tape.held(channel) if late else entry.segment.end
+            self._shifts[channel].append((at, len(text)))
         self.tape.insert(entry.end, Piece(channel, text, None, form, event))

@@ -92,6 +92,7 @@ class Finding:
         evidence: the quote the finding rests on, or "".
         subject: what the claim is about, to see whether the model comes back to it; or "".
         start, end: characters inside the segment's text that are wrong; default the whole of it (end None).
+        fits: the correction, without its full stop, can stand in the place of just these characters.
     """
 
     score: float
@@ -101,6 +102,7 @@ class Finding:
     subject: str = ""
     start: int = 0
     end: int | None = None
+    fits: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -245,6 +247,7 @@ class Resume:
         message: the rendered `reask.message`, for a backend that can only ask again.
         restart: the open channel must be written again from its start (structured output).
         calls: tool calls that were made and not sent, each with guard's answer to it.
+        calls_at: how much of ``kept["content"]`` stands before them; what is behind them was written after the answers.
         max_tokens: what is left of the request's budget, or None where it set none.
     """
 
@@ -256,6 +259,7 @@ class Resume:
     message: str = ""
     restart: bool = False
     calls: tuple[tuple[ToolCall, str], ...] = ()
+    calls_at: int = 0
     max_tokens: int | None = None
 
 

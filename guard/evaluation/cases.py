@@ -47,7 +47,7 @@ def _is_settings(name: str) -> bool:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError):
         return False  # the policy reader says what is wrong with it
-    return isinstance(document, dict) and "models" in document
+    return isinstance(document, dict) and bool({"models", "store", "server", "facts", "policies"} & set(document))
 
 
 def _check_settings(path: Path, say: Callable[[str], None]) -> Iterator[str]:

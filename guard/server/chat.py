@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from starlette.types import Receive, Scope, Send
@@ -20,6 +20,7 @@ from guard.core.config import Config
 from guard.core.events import Finish
 from guard.core.records import Provenance
 from guard.core.session import Session
+from guard.core.types import Summary
 from guard.core.usage import Ledger
 from guard.errors import GuardError, UpstreamError
 from guard.registry import LoadedPolicy
@@ -55,6 +56,9 @@ class ChatEndpoint:
             await exchange.run(receive)
         except GuardError as error:
             await responder.error(error)
+        except asyncio.CancelledError:
+            # The server is going down and has waited long enough: the client is told, instead of a torn stream.
+            await responder.give_up("the server is shutting down")
 
 
 class Exchange:
@@ -117,6 +121,8 @@ class Exchange:
         await self._journal.close(self._usage())
         metrics, timings = self._gateway.metrics, self._journal.timings
         metrics.requests.labels(*labels, status).inc()
+        made = sum(finish.summary.interruptions for finish in self._finishes if finish.summary is not None)
+        log.info("%s %s policy=%s status=%s interruptions=%d %.2fs", self._id, *labels, status, made, timings["finish"])
         metrics.seconds.labels(*labels).observe(timings["finish"])
         if "first_delta" in timings:
             metrics.first_seconds.labels(*labels).observe(timings["first_delta"])
@@ -190,8 +196,12 @@ class Exchange:
                 "supervisor_tokens": 0,
                 "unscanned": sum(summary.unscanned for summary in summaries),
             },
-            sum(count(text) for summary in summaries for text in summary.text.values()) if interruptions else None,
+            sum(count(text) for summary in summaries for text in self._delivered(summary)) if interruptions else None,
         )
+
+    def _delivered(self, summary: Summary) -> Iterator[str]:
+        """A choice's text without the beginning that the client itself wrote."""
+        return (text[len(self._call.prefix.get(channel, "")) :] for channel, text in summary.text.items())
 
 
 async def _listen(receive: Receive, relay: Relay) -> None:

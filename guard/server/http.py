@@ -101,6 +101,14 @@ class Responder:
         else:
             await self.json(500, wire.error_body(str(error), kind="server_error", code=type(error).__name__))
 
+    async def give_up(self, why: str) -> None:
+        """End the response with an error, as a frame where it has begun."""
+        body = wire.error_body(why, kind="server_error", code="unavailable")
+        if self.started:
+            await self.end(wire.sse(body) + wire.DONE)
+        else:
+            await self.json(503, body)
+
     async def _whole(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
         length = (b"content-length", str(len(body)).encode())
         await self._start(status, [_JSON, length, *_encoded(headers)])

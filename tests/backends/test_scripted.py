@@ -40,7 +40,7 @@ def resumed(kept: str, put_in: str = "", channel: Any = "content", **fields: Any
 
 async def test_every_step() -> None:
     tool = {"tool": {"id": "c", "name": "f", "arguments": '{"q": 1}'}}
-    steps = [
+    steps: list[dict[str, Any]] = [
         {"reasoning": "Hm."},
         {"wait_ms": 1},
         {"content": "Yes"},

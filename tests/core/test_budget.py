@@ -50,6 +50,14 @@ def test_wasted_tokens_run_out_but_never_before_the_first_interruption() -> None
     assert one.refusal("a", "other") == "max_wasted_tokens"
 
 
+def test_wasted_tokens_add_up() -> None:
+    one = budget(max_wasted_tokens=100)
+    one.spend("a", "one", 60)
+    assert one.refusal("a", "other") == ""
+    one.spend("a", "two", 40)
+    assert one.refusal("a", "other") == "max_wasted_tokens"
+
+
 def test_the_same_claim_is_refused_the_third_time_however_it_is_written() -> None:
     one = budget()
     one.spend("a", "The claim.", 0)

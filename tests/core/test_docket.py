@@ -19,46 +19,40 @@ def docket(*entries: Entry) -> Docket:
 
 
 def test_an_empty_docket_holds_nothing() -> None:
-    assert (docket().frontier(0), docket().waiting, list(docket())) == (None, [], [])
+    assert (docket().frontier(), docket().waiting, list(docket())) == (None, [], [])
 
 
 def test_a_judged_segment_holds_nothing() -> None:
-    assert docket(entry(0)).frontier(0) is None
+    assert docket(entry(0)).frontier() is None
 
 
 def test_a_checked_segment_holds_itself_until_it_is_judged() -> None:
     one = entry(1, pending="a")
     line = docket(entry(0), one)
-    assert (line.frontier(0), line.waiting) == (10, [one])
+    assert (line.frontier(), line.waiting) == (10, [one])
     one.pending.clear()
-    assert (line.frontier(0), line.waiting) == (None, [])
-
-
-def test_a_judged_checked_segment_waits_for_what_stands_before_it() -> None:
-    first = entry(0, checked=False, pending="a")
-    line = docket(first, entry(1))
-    assert line.frontier(0) == 10
-    first.pending.clear()
-    assert line.frontier(0) is None
+    line.touch()
+    assert (line.frontier(), line.waiting) == (None, [])
 
 
 def test_an_immediate_segment_does_not_wait_for_slow_checks_but_for_inline_ones() -> None:
-    assert docket(entry(0, checked=False, pending="a")).frontier(0) is None
-    assert docket(entry(0, checked=False, pending="a"), entry(1, checked=False, inline="b")).frontier(0) == 10
+    assert docket(entry(0, checked=False, pending="a")).frontier() is None
+    assert docket(entry(0, checked=False, pending="a"), entry(1, checked=False, inline="b")).frontier() == 10
 
 
 def test_a_settled_segment_waits_for_nothing() -> None:
     one = entry(0, inline="a", pending="b")
     one.settled = True
     line = docket(one, entry(1, checked=False, inline="c"))
-    assert (one.judged, line.frontier(0)) == (True, 10)
+    assert (one.judged, line.frontier()) == (True, 10)
 
 
 def test_a_settled_segment_that_waits_in_line_is_no_obstacle() -> None:
     one = entry(0, inline="a")
     line = docket(one)
     one.settled = True
-    assert (line.frontier(0), line.waiting) == (None, [])
+    line.touch()
+    assert (line.frontier(), line.waiting) == (None, [])
 
 
 def test_a_dropped_segment_is_nowhere() -> None:
@@ -70,7 +64,7 @@ def test_a_dropped_segment_is_nowhere() -> None:
 
 def test_a_segment_that_has_left_the_line_can_still_be_dropped() -> None:
     line = docket(entry(0, checked=False))
-    assert line.frontier(99) is None
+    assert line.frontier() is None
     held = line.get(0)
     assert held
     line.drop(held)

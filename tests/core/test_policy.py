@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -63,6 +64,12 @@ def test_a_check_is_found_by_name() -> None:
     assert policy().use("quick") == CheckUse(check="quick")
 
 
+def test_messages_can_be_localised() -> None:
+    made = policy(interrupt={"message": "Nein, {reason} {correction}", "unknown": "Nein, {claim} weiß ich nicht."})
+    assert interruption_text(made, Finding(score=1), "das") == "Nein, das weiß ich nicht."
+    assert interruption_text(made, Finding(score=1, reason="falsch.", correction="Vier."), "") == "Nein, falsch. Vier."
+
+
 def test_a_message_is_one_line_without_gaps() -> None:
     finding = Finding(score=1, reason="two\n lines.", evidence="e")
     assert word("No, {reason} {correction} {claim}/{evidence} ", finding, " c ") == "No, two lines. c/e"
@@ -78,8 +85,43 @@ def test_an_interruption_has_a_correction_or_leave_not_to_know() -> None:
 
 
 def test_a_retraction_is_the_true_statement_or_the_unknown_message() -> None:
-    assert retraction_text(policy(), Finding(score=1, correction=" It is 4. "), "") == "It is 4."
-    assert retraction_text(policy(), Finding(score=1), "") == "I could not confirm this."
+    assert retraction_text(policy(), (Finding(score=1, correction=" It is 4. "),), "x") == "It is 4."
+    assert retraction_text(policy(), (Finding(score=1),), "x") == "I could not confirm this."
+
+
+def wrong(claim: str, stretch: str, correction: str, **fields: Any) -> Finding:
+    start = claim.index(stretch)
+    fields = {"score": 1.0, "fits": True} | fields
+    return Finding(correction=correction, start=start, end=start + len(stretch), **fields)
+
+
+@pytest.mark.parametrize(
+    ("claim", "found", "expected"),
+    [
+        ("5 + 5 = 11 apples.", [("5 + 5 = 11", "5 + 5 = 10.")], "5 + 5 = 10 apples."),
+        ("Ada was born in W.", [("Ada was born in W", "Ada was born in Z.")], "Ada was born in Z."),
+        ("Ada was born in W.", [("Ada was born in W.", "Ada was born in Z.")], "Ada was born in Z."),
+        ("So the sea is X, I think.", [("the sea is X", "The sea is Y.")], "So the sea is Y, I think."),
+        ("so ada is in W, ok", [("ada is in W", "Ada is in Z.")], "so Ada is in Z, ok"),
+        ("1 + 1 = 3, 2 + 2 = 5.", [("2 + 2 = 5", "2 + 2 = 4."), ("1 + 1 = 3", "1 + 1 = 2.")], "1 + 1 = 2, 2 + 2 = 4."),
+    ],
+)
+def test_a_correction_that_fits_leaves_the_rest_of_the_sentence(
+    claim: str, found: list[tuple[str, str]], expected: str
+) -> None:
+    findings = tuple(wrong(claim, stretch, correction) for stretch, correction in found)
+    assert retraction_text(policy(), findings, claim) == expected
+    shifted = tuple(replace(f, start=f.start + 3, end=(f.end or 0) + 3) for f in findings)
+    assert retraction_text(policy(), shifted, claim, 3) == expected
+
+
+def test_what_does_not_fit_is_replaced_whole() -> None:
+    claim = "5 + 5 = 11 apples."
+    whole = Finding(score=1, correction="It is 10.", fits=True)
+    overlapping = (wrong(claim, "5 + 5 = 11", "A."), wrong(claim, "= 11 apples", "B.", score=0.9))
+    assert retraction_text(policy(), (whole,), claim) == "It is 10."
+    assert retraction_text(policy(), overlapping, claim) == "A."
+    assert retraction_text(policy(), (wrong(claim, "11", "It is 10.", fits=False),), claim) == "It is 10."
 
 
 def config(made: Policy, structured: bool = False) -> Config:

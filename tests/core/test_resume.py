@@ -1,11 +1,24 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import pairwise
+
 import pytest
 
 from guard.core.resume import OPENING, Join, Seam, joined, lead
 
 TOLD = "The quick brown fox jumps over the lazy dog."
 NEXT = " And then it sleeps for a very long time."
+LONG = " ".join(f"word{n}" for n in range(60))
+
+
+def join(seam: Seam, text: str, cuts: Sequence[int] = ()) -> Join:
+    """How an attempt's first characters join, fed in these pieces and then ended."""
+    points = [0, *cuts, len(text)]
+    for start, end in pairwise(points):
+        if (found := seam.feed(text[start:end])) is not None:
+            return found
+    return seam.end()
 
 
 def pad(text: str) -> str:
@@ -41,57 +54,65 @@ def test_nothing_is_held_where_nothing_was_delivered_and_no_stop_string_can_stra
     assert Seam(delivered="text").needed
 
 
+def every_cut(text: str) -> list[list[int]]:
+    """Whole, by character, and in pieces around the length that is held."""
+    return [[], list(range(1, len(text))), [3, 50], [OPENING - 1], [OPENING], [OPENING + 1]]
+
+
+@pytest.mark.parametrize(
+    ("delivered", "said", "expected"),
+    [
+        (TOLD, pad(NEXT), Join()),
+        (TOLD, " over the lazy dog." + pad(NEXT), Join(skip=19)),
+        (TOLD, "lazy dog. Then", Join()),
+        (f"  {TOLD} ", f"\n{TOLD}{NEXT}", Join(skip=1 + len(TOLD))),
+        (TOLD, pad(TOLD[:30]), Join(astray=True)),
+        (TOLD, TOLD[:30], Join(astray=True)),
+        ("Yes.", "Yes. It is.", Join(skip=4)),
+        ("Yes.", "Yet another.", Join()),
+        ("Some. " + LONG, LONG + NEXT, Join(skip=len(LONG))),
+        ("Some. " + LONG, LONG, Join(skip=len(LONG))),
+        ("Some. " + LONG, LONG[:350] + pad("But no."), Join()),
+        (LONG, LONG + NEXT, Join(skip=len(LONG))),
+        (LONG, LONG[:300] + pad("Or else."), Join(astray=True)),
+        (LONG, LONG[:300], Join(astray=True)),
+        (LONG, LONG[:OPENING], Join(astray=True)),
+    ],
+)
+def test_how_a_re_asked_answer_joins_whatever_its_deltas(delivered: str, said: str, expected: Join) -> None:
+    assert [join(Seam(delivered=delivered), said, cuts) for cuts in every_cut(said)] == [expected] * 6
+
+
 def test_the_opening_of_a_re_asked_answer_is_held_until_enough_has_come() -> None:
     seam = Seam(delivered=TOLD)
-    assert seam.join(NEXT, final=False) is None
-    assert seam.join(NEXT, final=True) == Join()
-    assert seam.join(pad(NEXT), final=False) == Join()
+    assert seam.feed(NEXT) is None
+    assert seam.feed("." * OPENING) == Join()
 
 
-def test_an_overlap_is_dropped() -> None:
-    assert Seam(delivered=TOLD).join(" over the lazy dog." + NEXT, final=True) == Join(skip=19)
+def test_a_repetition_is_held_however_long_it_is() -> None:
+    seam = Seam(delivered=LONG)
+    assert [seam.feed(part) for part in (LONG[:300], LONG[300:390])] == [None, None]
 
 
-def test_a_chance_agreement_is_no_overlap() -> None:
-    assert Seam(delivered=TOLD).join("lazy dog. Then", final=True) == Join()
-
-
-def test_a_restart_is_skipped_to_where_it_passes_what_was_delivered() -> None:
-    assert Seam(delivered=f"  {TOLD} ").join(f"\n{TOLD}{NEXT}", final=True) == Join(skip=1 + len(TOLD))
-
-
-def test_a_restart_that_has_not_passed_yet_is_held_however_long_it_is() -> None:
-    long = TOLD * 9
-    seam = Seam(delivered=long)
-    assert seam.join(long[:300], final=False) is None
-    assert seam.join(long[:300], final=True) == Join(astray=True)
-
-
-def test_a_restart_that_says_something_else_is_astray() -> None:
-    assert Seam(delivered=TOLD).join(pad(TOLD[:30]), final=False) == Join(astray=True)
-
-
-def test_a_short_delivery_that_is_said_again_is_skipped_and_one_that_is_not_is_kept() -> None:
-    assert Seam(delivered="Yes.").join("Yes. It is.", final=True) == Join(skip=4)
-    assert Seam(delivered="Yes.").join("Yet another.", final=True) == Join()
-
-
-def test_white_space_alone_delivered_is_not_doubled() -> None:
-    assert Seam(delivered="\n").join(" \nText", final=True) == Join(skip=2)
+def test_white_space_alone_delivered_is_nothing_to_join() -> None:
+    assert not Seam(delivered="\n").needed
 
 
 def test_a_stop_string_across_the_splice_is_completed() -> None:
-    seam = Seam(written="some text EN", stops=["END", "x"])
-    assert seam.join("D", final=False) is None
-    assert seam.join("D of it", final=False) == Join(stopped=True)
-    assert seam.join("ds well", final=False) == Join()
+    def seam() -> Seam:
+        return Seam(written="some text EN", stops=["END", "x"])
+
+    assert seam().feed("D") is None
+    assert seam().end() == Join()
+    assert join(seam(), "D of it") == Join(stopped=True)
+    assert join(seam(), "D") == Join(stopped=True)
+    assert join(seam(), "ds well") == Join()
 
 
 def test_a_stop_string_on_one_side_of_the_splice_is_the_upstreams_affair() -> None:
-    seam = Seam(written="END of the first part, E", stops=["END"])
-    assert seam.join("xx END", final=False) == Join()
+    assert join(Seam(written="END of the first part, E", stops=["END"]), "xx END") == Join()
 
 
 def test_a_stop_string_is_looked_for_behind_what_is_skipped() -> None:
     seam = Seam(delivered=TOLD + " EN", written=TOLD + " EN", stops=["END"])
-    assert seam.join(pad(f"{TOLD} END"), final=False) == Join(skip=len(TOLD) + 3, stopped=True)
+    assert join(seam, pad(f"{TOLD} END")) == Join(skip=len(TOLD) + 3, stopped=True)

@@ -73,6 +73,12 @@ def test_checked_content_waits_for_an_earlier_reasoning_segments_slow_check() ->
     assert harness.finish
 
 
+def test_a_judged_answer_waits_although_a_later_one_is_what_is_pending_in_its_channel() -> None:
+    harness = slow().say("Thought. ").say("One. Two. x", "content").answer(which=1)
+    assert harness.text("content") == ""
+    assert harness.answer().text("content") == "One."
+
+
 def test_immediate_text_waits_behind_checked_text() -> None:
     harness = slow(**watching(reasoning="checked", content="immediate"))
     harness.say("Thought.").say("Answer.", "content")
@@ -173,6 +179,14 @@ def test_a_slow_check_pending_on_kept_text_runs_on_when_a_later_segment_is_cut()
     assert harness.finish is None
     harness.answer().answer()
     assert harness.finish
+    assert harness.finish.summary
+    assert [(v.segment, v.check) for v in harness.finish.summary.verdicts] == [
+        (0, "quick"),
+        (1, "quick"),
+        (2, "quick"),
+        (0, "slow"),
+        (2, "slow"),
+    ]
     assert [c.outcome for c in harness.finish.closings] == ["corrected"]
 
 
@@ -182,7 +196,7 @@ def test_a_slow_verdict_on_kept_text_supersedes_a_later_interruption() -> None:
     harness.answer(FLAG)
     assert [r.claim.text for r in harness.records] == [" Then BAD.", "First."]
     assert harness.opened[-1].resume.kept == {"reasoning": "First." + NO}
-    assert harness.records[1].discarded == {"reasoning": " Then BAD." + NO + " New text."}
+    assert harness.records[1].discarded == {"reasoning": " Then BAD. New text."}
     assert harness.open().say(" Right.").end().asked
     harness.answer()
     assert harness.finish
@@ -550,6 +564,15 @@ def test_a_slow_check_calls_for_another_once_and_the_finish_waits_for_it() -> No
     assert harness.answer().finish
 
 
+def test_a_check_called_for_after_the_hold_expired_holds_nothing() -> None:
+    checks = [{"check": "a"}, {"check": "judge", "only_if": ["a"]}]
+    harness = Harness(policy(checks=checks), inline={}, slow=["a", "judge"]).say("ODD. x", "content")
+    harness.feed(ev.HoldExpired(0)).answer(Finding(score=0.6))
+    assert [check for _, check in harness.asked] == ["judge"]
+    harness.feed(ev.HoldExpired(0)).answer(FLAG)
+    assert harness.text("content") == "ODD." + NO
+
+
 def test_an_inline_check_can_be_called_for() -> None:
     made = policy(checks=[{"check": "quick"}, {"check": "second", "only_if": ["quick"]}])
     harness = Harness(made, inline={"quick": odd, "second": lambda s: (FLAG,)}).say("One. ODD two. x")
@@ -580,7 +603,7 @@ def test_unscanned_text_passes_or_ends_the_choice(released: str) -> None:
     assert closed.finish
     assert (closed.text("content"), closed.finish.reason, closed.told) == ("", "content_filter", ["unscanned"])
     (event,) = [p.guard for p in closed.pieces if p.guard]
-    assert (event.span, event.why, event.check) == ((0, 4), "error: ValueError", "quick")
+    assert (event.span, event.why, event.check) == ((0, 0), "error: ValueError", "quick")
 
 
 def test_unscanned_text_that_was_sent_ends_the_choice_behind_it() -> None:

@@ -221,11 +221,28 @@ class Fuzz:
         if plain and finish.reason not in ("client_left", "error", "content_filter") and not finish.error:
             for channel in ("reasoning", "content"):
                 assert harness.text(channel) == finish.summary.text[channel]
+        self.spans()
         for closing in finish.closings:
             followed = closing.followed + closing.answer
             for text in self.excused:
                 followed = followed.replace(text, "")
             assert "BAD" not in followed or not self.harness.inline, "a claim became a target"
+
+    def spans(self) -> None:
+        """Where the client is told a claim stands, it has that claim (a caveat may have been shown inside it)."""
+        harness = self.harness
+        claims = {r.id: r.claim.text for r in harness.records} | {f"s.0.s{s.id}": s.text for s in harness.segments}
+        for event in (piece.guard for piece in harness.pieces if piece.guard):
+            if (
+                event.channel == "tool_calls"
+                or event.event not in ("interruption", "late", "limit")
+                or event.id == "s.0"
+            ):
+                continue
+            received = harness.text(event.channel)
+            found = received[slice(*event.span)]
+            never_sent = event.span[0] == event.span[1] <= len(received)
+            assert found == claims[event.id] or "GUARD" in found or never_sent, (event, found)
 
 
 @pytest.mark.parametrize("block", range(BLOCKS))

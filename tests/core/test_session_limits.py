@@ -150,6 +150,7 @@ def test_at_the_limit_the_choice_may_end_in_front_of_the_claim(why: str) -> None
     assert harness.finish
     assert harness.text().endswith(NO)
     assert (harness.finish.reason, told(harness)[-1].why) == ("content_filter", why)
+    assert told(harness)[-1].span == (len(harness.text()), len(harness.text()))
 
 
 def test_a_choice_that_stops_at_a_sent_claim_ends_behind_it_and_drops_what_follows() -> None:
@@ -236,8 +237,16 @@ def test_a_late_caveat_does_not_shift_what_was_sent_before_it() -> None:
     harness.open().say(" Four. Fi").answer(FLAG, which=1).answer(FLAG, which=1)
     assert harness.told == ["interruption", "limit", "limit"]
     assert [span(harness, event) for event in told(harness)] == [" BAD b.", " BAD a.", " Two."]
-    harness.say("ve. Six. ").answer(FLAG, which=-1)
+    harness.say("ve. Six. x").answer(FLAG, which=-1)
     assert span(harness, told(harness)[-1]) == " Six."
+
+
+def test_a_caveat_shifts_an_event_that_is_still_held() -> None:
+    limits = {"max_per_response": 1, "cooldown_segments": 0}
+    harness = slow(interrupt=limits, watch={"content": {"release": "checked"}})
+    harness.say("BAD a. Two. BAD b. x", "content").answer(FLAG, which=2).answer(FLAG).answer()
+    assert harness.text("content") == f"BAD a.{NO} Two. BAD b.{NO}"
+    assert [span(harness, event, "content") for event in told(harness)] == ["BAD a.", " BAD b."]
 
 
 def test_a_caveat_that_is_discarded_before_it_was_sent_shifts_nothing() -> None:

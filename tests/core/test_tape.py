@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from guard.core.events import Piece
@@ -54,6 +55,15 @@ def test_text_is_what_was_sent_and_what_will_be_without_tags() -> None:
     assert (tape.text("content"), tape.text("reasoning")) == ("onetwo", "other")
 
 
+def test_what_is_held_is_counted_in_positions_of_its_channel() -> None:
+    tape = taped("one", "two")
+    tape.append(Piece("reasoning", "other"), 5)
+    tape.append(Piece("content", "</think>", tag=True), 1)
+    tape.append(Piece("content", "shown beside"), 0)
+    tape.release(4)
+    assert (tape.held("content"), tape.held("reasoning")) == (2, 5)
+
+
 def test_a_cut_drops_what_is_held_and_splits_what_straddles_it() -> None:
     tape = taped("one", "two", "three")
     tape.cut(4)
@@ -100,6 +110,18 @@ def test_an_insertion_at_the_end_is_last() -> None:
     tape = taped("one")
     tape.insert(3, Piece("content", "!"))
     assert texts(tape.release(3)) == ["one", "!"]
+
+
+def test_an_insertion_moves_the_places_that_later_pieces_tell_of() -> None:
+    spans = [(0, 3), (3, 6), (2, 4), (3, 3)]
+    tape = taped("one", "two")
+    for span in spans:
+        tape.append(Piece("content", "", guard=replace(EVENT, span=span, discarded=span)), 0)
+    tape.append(Piece("content", "", guard=replace(EVENT, channel="reasoning", span=(9, 9))), 0)
+    tape.insert(3, Piece("content", "!!"))
+    events = [piece.guard for piece in tape.release(99) if piece.guard]
+    assert [event.span for event in events] == [(0, 3), (5, 8), (2, 6), (5, 5), (9, 9)]
+    assert [event.discarded for event in events] == [(0, 3), (5, 8), (2, 6), (5, 5), None]
 
 
 def test_only_the_first_half_of_a_split_carries_the_event() -> None:

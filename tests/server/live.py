@@ -23,7 +23,7 @@ from guard.server.gateway import Gateway
 from guard.settings import Settings
 
 BAD = {"text": "BAD", "reason": "that is wrong.", "correction": "It is GOOD.", "subject": "it"}
-QUESTION = [{"role": "user", "content": "What is it?"}]
+QUESTION: list[Any] = [{"role": "user", "content": "What is it?"}]
 
 
 def policy_file(folder: Path, name: str = "test", **fields: Any) -> str:

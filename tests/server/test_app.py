@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -154,7 +155,8 @@ def test_the_mode_overrides_every_policy_at_once(live: Live) -> None:
             assert heard.text("reasoning") == "One. BAD two. Three."
             after = live.metric("guard_verdicts_total", check="phrase", status="flagged", disposition="observed")
             assert after == before + flagged
-    for wrong in ({"mode": "on"}, {}, {"mode": "off", "x": 1}, []):
+    wrongs: list[Any] = [{"mode": "on"}, {}, {"mode": "off", "x": 1}, []]
+    for wrong in wrongs:
         response = live.client.post("/guard/api/mode", json=wrong)
         assert response.status_code == 400
         assert response.json()["error"]["type"] == "invalid_request_error"

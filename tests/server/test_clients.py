@@ -41,9 +41,9 @@ def test_openai_streaming(talking: Live) -> None:
             model="m",
             messages=QUESTION,
             stream=True,
-            stream_options={"include_usage": True},  # type: ignore[call-overload]
+            stream_options={"include_usage": True},
         )
-        chunks = list(stream)
+        chunks: list[Any] = list(stream)
     reasoning, content, reasons, roles, events = _collected(chunks)
     assert (reasoning, content, reasons, roles) == (REASONING, "Yes.", ["stop"], ["assistant"])
     assert [event["event"] for event in events] == ["interruption"]
@@ -57,7 +57,7 @@ def test_openai_whole(talking: Live) -> None:
         body: Any = client.chat.completions.create(
             model="m",
             messages=QUESTION,
-            extra_body={"guard": {"policy": "test"}},  # type: ignore[arg-type]
+            extra_body={"guard": {"policy": "test"}},
         )
         assert [model.id for model in client.models.list()] == ["m"]
     assert body.choices[0].message.content == "Yes."
@@ -79,7 +79,7 @@ async def test_openai_async(talking: Live) -> None:
 
 def test_openai_stream_helper_assembles_the_answer(talking: Live) -> None:
     client = openai.OpenAI(base_url=f"{talking.url}/v1", api_key="k")
-    with client, client.chat.completions.stream(model="m", messages=QUESTION) as stream:  # type: ignore[arg-type]
+    with client, client.chat.completions.stream(model="m", messages=QUESTION) as stream:
         final = stream.until_done().get_final_completion()
     assert final.choices[0].message.content == "Yes."
     assert final.choices[0].finish_reason == "stop"

@@ -171,8 +171,8 @@ def test_a_bug_in_the_middle_of_a_stream_ends_it_with_an_error(live: Live, caplo
         patch.setattr(type(live.backend.begin(_asked())), "_events", broken)
         response = live.post(stream=True)
     live.backend.open_turns = 0
-    assert response.status_code == 500
-    assert error_of(response)["type"] == "server_error"
+    assert response.status_code == 502
+    assert error_of(response)["message"] == "the backend failed: ZeroDivisionError"
     _logged_once(caplog)
 
 

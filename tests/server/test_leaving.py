@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import socket
 import time
+from typing import Any
 
 import pytest
 
 from tests.server.live import QUESTION, Live, answer, eventually
 
-SLOW = [{"wait_ms": 30_000}, {"content": "Never."}, {"finish": "stop"}]
+SLOW: list[dict[str, Any]] = [{"wait_ms": 30_000}, {"content": "Never."}, {"finish": "stop"}]
 
 
 def _connect(live: Live, stream: bool) -> socket.socket:
@@ -40,7 +41,7 @@ def _gone(live: Live, left: float) -> None:
     ],
     ids=["before the first text", "in the answer", "in the reasoning", "behind a tool call"],
 )
-def test_the_upstream_is_let_go_within_a_second(live: Live, stream: bool, said: list[dict[str, object]]) -> None:
+def test_the_upstream_is_let_go_within_a_second(live: Live, stream: bool, said: list[dict[str, Any]]) -> None:
     live.say(answer(said))
     left = live.metric("guard_client_left_total", model="m", policy="test")
     client = _connect(live, stream)

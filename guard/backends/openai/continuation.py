@@ -57,27 +57,49 @@ def tool_answers(request: ChatRequest, model: str | None, choice: int, resume: R
     `form` is the field the upstream sends reasoning in: an upstream that has one wants its reasoning back between a
     call and its answer (DeepSeek refuses the request without it).
     """
-    message: Body = {"role": "assistant", "content": _extended(request, resume.kept, "content") or None}
+    messages = [*_conversation(request), *_answered(request, resume, form)]
+    return _chat(request, model, choice, resume, messages, "tool_answers")
+
+
+def goes_on_after_tools(resume: Resume) -> bool:
+    """Whether the model has written on behind answered calls: then it is that text which was cut."""
+    return bool(resume.calls) and (bool(resume.put_in) or resume.restart or bool(_behind_calls(resume)))
+
+
+def _behind_calls(resume: Resume) -> str:
+    return resume.kept.get("content", "")[resume.calls_at :]
+
+
+def _answered(request: ChatRequest, resume: Resume, form: str) -> list[Mapping[str, Any]]:
+    """The assistant's message with the calls, and the tool messages that answer them; none without calls."""
+    if not resume.calls:
+        return []
+    before = {**resume.kept, "content": resume.kept.get("content", "")[: resume.calls_at]}
+    message: Body = {"role": "assistant", "content": _extended(request, before, "content") or None}
     field = form.split("+")[0]
-    if field in ("reasoning_content", "reasoning") and (reasoning := _extended(request, resume.kept, "reasoning")):
+    if field in ("reasoning_content", "reasoning") and (reasoning := _extended(request, before, "reasoning")):
         message[field] = reasoning
     message["tool_calls"] = [
         {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
         for call, _ in resume.calls
     ]
     answers = [{"role": "tool", "tool_call_id": call.id, "content": answer} for call, answer in resume.calls]
-    return _chat(request, model, choice, resume, [*_conversation(request), message, *answers], "tool_answers")
+    return [message, *answers]
 
 
-def reask(request: ChatRequest, model: str | None, choice: int, resume: Resume) -> Call:
+def reask(request: ChatRequest, model: str | None, choice: int, resume: Resume, form: str = "") -> Call:
     """Ask again: what the client has of the answer as a finished assistant message, then guard's words as the user.
 
     Open reasoning cannot be shown to a server that writes its own, so there the words alone are added and the answer
-    starts again; so it does where content was asked for anew (`restart`) or none was sent.
+    starts again; so it does where content was asked for anew (`restart`) or none was sent. Calls that were answered
+    earlier in the turn stand where they were made.
     """
+    messages = [*_conversation(request), *_answered(request, resume, form)]
     again = resume.restart or resume.open_channel == "reasoning"
-    written = _prefix(request, "content") if again else _extended(request, resume.sent, "content")
-    messages = list(_conversation(request))
+    if resume.calls:
+        written = "" if again else _behind_calls(resume)
+    else:
+        written = _prefix(request, "content") + ("" if again else resume.sent.get("content", ""))
     if written:
         messages.append({"role": "assistant", "content": written})
     messages.append({"role": "user", "content": resume.message})

@@ -93,8 +93,11 @@ class OpenAITurn:
             response = await self._post(call, started)
             self._headers = passed_headers(response.headers)
             return call, response
+        form = self._forms.get(choice, "")
         if resume.calls:
-            call = continuation.tool_answers(request, model, choice, resume, self._forms.get(choice, ""))
+            again = continuation.goes_on_after_tools(resume)
+            ask = continuation.reask if again else continuation.tool_answers
+            call = ask(request, model, choice, resume, form)
         elif (exact := await self._exact(choice, resume)) is not None:
             try:
                 response = await self._post(exact, started)

@@ -1,0 +1,103 @@
+"""guard.yaml: what may stand in it, and what is said about the rest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from guard.errors import ConfigError
+from guard.settings import WORLD, Settings, built_in, read_settings
+
+MODEL = "models: [{name: m, backend: scripted, script: s.yaml}]\n"
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "guard.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_a_whole_file(tmp_path: Path) -> None:
+    text = """
+models:
+  - {name: q, base_url: "http://localhost:8000/v1", model: Q/Q, api_key_env: KEY, policy: strict}
+  - {name: s, backend: scripted, options: {script: s.yaml}}
+facts: [facts.jsonl, /abs/facts.jsonl]
+policies: {default: strict, allowed: [strict]}
+store: {url: "sqlite:///x.db", retention_days: 0}
+server: {host: "::1", port: 0, cors: ["https://a.example"], max_body_mb: 0.5}
+timeouts: {connect_s: 1}
+"""
+    settings = read_settings(write(tmp_path, text))
+    first, second = settings.models
+    assert (first.backend, first.policy) == ("openai", "strict")
+    assert first.options == {"base_url": "http://localhost:8000/v1", "model": "Q/Q", "api_key_env": "KEY"}
+    assert second.options == {"script": "s.yaml"}
+    assert settings.facts == (tmp_path / "facts.jsonl", Path("/abs/facts.jsonl"))
+    assert (settings.policies.default, settings.policies.allowed) == ("strict", ("strict",))
+    assert (settings.store.url, settings.store.retention_days) == ("sqlite:///x.db", 0)
+    assert (settings.server.host, settings.server.port, settings.server.max_body_mb) == ("::1", 0, 0.5)
+    assert settings.timeouts == {"connect_s": 1}
+
+
+def test_what_is_left_out_has_a_safe_default(tmp_path: Path) -> None:
+    settings = read_settings(write(tmp_path, MODEL))
+    assert (settings.server.host, settings.server.port) == ("127.0.0.1", 8900)
+    assert (settings.server.client_keys_file, settings.server.cors) == (None, ())
+    assert settings.policies.default == "default"
+    assert settings.facts == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "the file: "),
+        ("[]", "the file: "),
+        ("models: []", "models: "),
+        ("modles: []", "models: Field required"),
+        ("models: [{backend: scripted}]", "models.0.name: Field required"),
+        ("models: [{name: a@b}]", "models.0.name: "),
+        ("models: [{name: 'a b'}]", "models.0.name: "),
+        ("models: [{name: ''}]", "models.0.name: "),
+        ("models: [{name: m}, {name: m}]", "models named twice: ['m']"),
+        (MODEL + "server: {port: 70000}", "server.port: "),
+        (MODEL + "server: {prot: 1}", "server.prot: "),
+        (MODEL + "server: {max_body_mb: 0}", "server.max_body_mb: "),
+        (MODEL + "store: {retention_days: -1}", "store.retention_days: "),
+        (MODEL + "timeouts: {connect_s: soon}", "timeouts.connect_s: "),
+        (MODEL + "polices: {}", "polices: "),
+        ("a: [", "cannot be read"),
+        ("a: b: c", "cannot be read"),
+        ("\x00", "cannot be read"),
+    ],
+)
+def test_what_is_wrong_is_one_line_with_file_and_field(tmp_path: Path, text: str, said: str) -> None:
+    path = write(tmp_path, text)
+    with pytest.raises(ConfigError) as raised:
+        read_settings(path)
+    assert "\n" not in str(raised.value)
+    assert str(raised.value).startswith(repr(str(path)))
+    assert said in str(raised.value)
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read"):
+        read_settings(tmp_path / "nope.yaml")
+    (tmp_path / "latin.yaml").write_bytes(b"a: \xff")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        read_settings(tmp_path / "latin.yaml")
+
+
+def test_the_built_in_settings_are_the_built_in_world() -> None:
+    settings = built_in()
+    assert [model.name for model in settings.models] == ["guard-world"]
+    assert settings.facts == (WORLD / "facts.jsonl",)
+    assert settings.facts[0].is_file()
+    assert built_in(facts=()).facts == ()
+
+
+def test_settings_are_frozen() -> None:
+    settings = Settings.model_validate({"models": [{"name": "m"}]})
+    with pytest.raises(ValueError, match="frozen"):
+        settings.timeouts = {}  # type: ignore[misc]
