@@ -97,8 +97,8 @@ class Corrector:
             return Action("late")
         sent = entry.start < self._turn.tape.sent
         correct = self._manner(entry, sent)
-        why = self.budget.refusal(verdict.check, entry.segment.text)
-        if correct == "restart" and self.budget.times(entry.segment.text):
+        why = self.budget.refusal(verdict.check, entry.segment.text, entry.segment.id)
+        if correct == "restart" and self.budget.times(entry.segment.text, entry.segment.id):
             why = why or "repeated"
         if why:
             return self._limit(entry, verdict.check, finding, why)
@@ -121,7 +121,7 @@ class Corrector:
         if entry.segment.channel == "tool_calls":
             return "retract"
         wanted = self._turn.watch[entry.segment.channel].correct
-        return "interrupt" if sent or self.budget.times(entry.segment.text) else wanted
+        return "interrupt" if sent or self.budget.times(entry.segment.text, entry.segment.id) else wanted
 
     # Limits
 
@@ -169,7 +169,7 @@ class Corrector:
             discarded[channel] = discarded.get(channel, "") + held
         wasted = sum(self._count(part) for part in discarded.values())
         wasted += 0 if correct == "interrupt" else self._count(text)
-        self.budget.spend(verdict.check, segment.text, sum(self._count(s.text) for s in cut.segments))
+        self.budget.spend(verdict.check, segment.text, sum(self._count(s.text) for s in cut.segments), segment.id)
         interruption = Interruption(
             id=f"{self.name}.{self.budget.interruptions}",
             choice=self._choice,

@@ -163,7 +163,7 @@ class Session:
         """An answer that was asked for again is a new text: it may lack the space that a continuation begins with."""
         before = self._turn.transcripts[self._seam_of].text()
         first = held[0].text[:1] if held else ""
-        if skip or not before or before[-1].isspace() or not first.isalnum():
+        if skip or not self._muted or not before or before[-1].isspace() or not first.isalnum():
             return held
         return [replace(held[0], text=" " + held[0].text, tokens=()), *held[1:]]
 

@@ -64,3 +64,18 @@ def test_the_same_claim_is_refused_the_third_time_however_it_is_written() -> Non
     assert (one.times(" the  CLAIM "), one.refusal("a", "the claim")) == (1, "")
     one.spend("a", "the claim", 0)
     assert one.refusal("a", "*The claim*") == "repeated"
+
+
+def test_what_was_corrected_behind_a_claim_does_not_make_it_a_repetition() -> None:
+    one = budget()
+    one.spend("a", "claim", 0, segment=5)
+    assert (one.times("claim", 3), one.times("claim", 6)) == (0, 1)
+    one.spend("a", "claim", 0, segment=3)
+    assert one.times("claim", 6) == 1  # a cut at 3 discarded what stood at 5
+
+
+def test_what_was_corrected_behind_a_cut_is_forgotten() -> None:
+    one = budget()
+    one.spend("a", "late claim", 0, segment=5)
+    one.spend("a", "early claim", 0, segment=2)
+    assert (one.times("late claim"), one.times("early claim"), one.times("early claim", 2)) == (0, 1, 0)

@@ -214,7 +214,7 @@ MUTANTS = (
         "6",
         "the same claim is interrupted for ever",
         "budget",
-        'return "repeated" if self.times(claim) > 1 else ""',
+        'return "repeated" if self.times(claim, segment) > 1 else ""',
         'return ""',
         ("test_session_limits.py::test_the_same_claim_after_a_retract_is_interrupted_visibly_once_and_then_limited",),
     ),

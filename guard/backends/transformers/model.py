@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
+from transformers.utils import logging as hub_logging
 
 from guard.errors import ConfigError
 
@@ -91,6 +92,7 @@ def load(model: str, *, tokenizer: str | None, dtype: str, device: str, hidden: 
         ConfigError: they cannot be loaded.
     """
     place = _device(device)
+    hub_logging.disable_progress_bar()  # a server's standard error is a log
     kind = "float32" if dtype == "auto" and place.type == "cpu" else dtype
     try:
         loaded = AutoModelForCausalLM.from_pretrained(model, dtype=kind, **_local(model))

@@ -9,14 +9,18 @@ a database adds a few point queries where a pattern's words occur. Needs `facts`
 `guard.checks.knowledge.facts` for both. Without any it answers `not_applicable`.
 
 Rules: a pattern is found anywhere in a segment. Any of several objects of a subject is right; so is one that contains
-a right one or is contained in it ("the city of Brengate", "Brengate, Ostria"). Questions, conditions ("if",
-"suppose") and denials ("not", "never", "it is false that") are no claims; "I think", "maybe" and "she says" are.
+a right one or is contained in it ("the city of Brengate", "Brengate, Ostria"), or may be the same name ("Ms. J. Doe"; `names`), or
+is cut off at the segment's end. An object that is a number is only contradicted by another number (`quantities`).
+Questions, conditions ("if", "suppose"), denials ("not", "never", "it is false that"), what people at large think
+("many believe") and quotations are no claims; "I think", "maybe" and "she says" are. "The former CEO of" is another
+thing than "the CEO of". A finding spans the statement from its first word (an article of the pattern included) to
+its object, without what ends the sentence.
 A known thing of another kind is no error where a fact links a right object to it (who was born in a city was born in
 its country too). Scores: 1.0 for a known thing; 0.9 for an unknown name; 0.5 for unknown words that do not look like a
 name or are many. A subject behind "of" or a possessive is not the subject ("the father of Ada Velm was born").
 
 The files: `facts` (files and look-ups), `patterns` (where a sentence says a relation), `mentions` (which thing it
-names).
+names), `names` and `quantities` (whether that may be the right one).
 """
 
 from __future__ import annotations
@@ -36,7 +40,9 @@ from guard.checks.knowledge.mentions import (
     phrase_end,
     unknown_mention,
 )
+from guard.checks.knowledge.names import may_be_same, may_become
 from guard.checks.knowledge.patterns import CutOut, Pattern, Place
+from guard.checks.knowledge.quantities import any_quantity, contradicts, may_become_number, said_quantity
 from guard.core.types import Channel, Finding, Segment
 
 KNOWN, UNKNOWN, VAGUE = 1.0, 0.9, 0.5
@@ -47,7 +53,7 @@ MAX_NAME_WORDS = 4
 class Knowledge:
     """The check. Raises `ConfigError` where a facts file cannot be used."""
 
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     inline: ClassVar[bool] = True
     channels: ClassVar[frozenset[Channel]] = TEXT
 
@@ -87,14 +93,21 @@ class Knowledge:
         if subject is None:
             return None
         facts = self._about(subject, relation)
-        said = self._object(text, relation, cut_outs["object"])
-        if said is None or not facts or _is_right(text, said, cut_outs["object"], facts):
+        said = self._wrong_object(text, relation, cut_outs["object"], facts) if facts else None
+        if said is None:
             return None
         start = min(place.start, subject.start, said.start)
         end = max(place.end, subject.end, said.end)
         if not is_claimed(text, start, end) or self._holds_right(relation, facts, said):
             return None
         return _wording(relation, facts[0], said, _score(said), start, end)
+
+    def _wrong_object(self, text: str, relation: Relation, cut: CutOut, facts: Sequence[Fact]) -> Mention | None:
+        objects = [name for fact in facts for name in (fact.object, *fact.object_aliases)]
+        if any_quantity(objects):
+            return _wrong_number(text, cut, objects)
+        said = self._object(text, relation, cut)
+        return None if said is None or _is_right(text, said, cut, objects) else said
 
     def _subject(self, text: str, relation: Relation, cut: CutOut) -> Mention | None:
         return known_mention(text, cut.start, cut.end, cut.anchor, lambda key: self._has(key, relation.relation, "s"))
@@ -137,13 +150,30 @@ def _score(said: Mention) -> float:
     return UNKNOWN if said.words <= MAX_NAME_WORDS and is_proper(said) else VAGUE
 
 
-def _is_right(text: str, said: Mention, cut: CutOut, facts: Sequence[Fact]) -> bool:
+def _wrong_number(text: str, cut: CutOut, objects: Sequence[str]) -> Mention | None:
+    """The number that is said in the place of a right one; any other words there may be true."""
+    right = any_quantity(objects)
+    said = said_quantity(text, cut.start, cut.end, cut.anchor, any(number.unit for number in right))
+    if said is None or not all(contradicts(said, number, text[said.end :]) for number in right):
+        return None
+    written = text[said.start : said.end]
+    if _is_cut_off(text, said.end) and any(may_become_number(written, name) for name in objects):
+        return None
+    return Mention(written, said.start, said.end, True)
+
+
+def _is_cut_off(text: str, end: int) -> bool:
+    return end == len(text.rstrip())
+
+
+def _is_right(text: str, said: Mention, cut: CutOut, objects: Sequence[str]) -> bool:
     """Whether what is said, or the noun phrase around it, holds a right object or is part of one."""
     start = cut.start if cut.anchor == "end" else said.start
     end = phrase_end(text, said.start, cut.end) if cut.anchor == "start" else cut.end
-    phrase = f" {name_key(text[start : max(end, said.end)])} "
-    spoken = f" {name_key(said.text)} "
-    return any(f" {key} " in phrase or spoken in f" {key} " for key in _right_keys(facts))
+    phrase = text[start : max(end, said.end)]
+    if any(may_be_same(spoken, name) for spoken in (phrase, said.text) for name in objects):
+        return True
+    return _is_cut_off(text, said.end) and any(may_become(said.text, name) for name in objects)
 
 
 def _right_keys(facts: Sequence[Fact]) -> Iterator[str]:
@@ -166,7 +196,9 @@ def _wording(relation: Relation, fact: Fact, said: Mention, score: float, start:
 
 def _fill(pattern: str, subject: str, object_: str) -> str:
     # Not str.format: a name may hold braces.
-    return object_.join(subject.join(part.split("{subject}")) for part in pattern.split("{object}"))
+    filled = object_.join(subject.join(part.split("{subject}")) for part in pattern.split("{object}"))
+    # A name may end in a full stop of its own.
+    return filled[:-1] if filled.endswith("..") and not pattern.endswith("..") else filled
 
 
 plugin = Knowledge

@@ -27,6 +27,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from guard.errors import ConfigError
 
 _WORD = re.compile(r"\w+(?:[’'.\-]\w+)*")
+_INITIALISM = re.compile(r"[^\W\d_](?:\.[^\W\d_])+")
 _ARTICLES = ("the ", "a ", "an ")
 _SCHEMA = """
 CREATE TABLE relations(relation TEXT PRIMARY KEY, patterns TEXT, negation TEXT, unknown TEXT, functional INTEGER);
@@ -103,8 +104,12 @@ def name_key(name: str) -> str:
 
 def key_of(words: Sequence[str]) -> str:
     """`name_key` of a name whose words are known."""
-    key = " ".join(words).casefold().replace("’", "'").removesuffix("'s")
+    key = " ".join(_undotted(word) for word in words).casefold().replace("’", "'").removesuffix("'s")
     return key.partition(" ")[2] if key.startswith(_ARTICLES) else key
+
+
+def _undotted(word: str) -> str:
+    return word.replace(".", "") if _INITIALISM.fullmatch(word) else word
 
 
 class MemoryFacts:

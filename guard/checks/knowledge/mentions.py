@@ -6,10 +6,11 @@ Names are the longest run of words that some `known` says yes to. It does not kn
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from guard.checks.knowledge.facts import key_of, name_words
+from guard.checks.knowledge.names import SUFFIXES, TITLES
 from guard.checks.knowledge.patterns import Anchor
 
 MAX_NAME = 8
@@ -51,7 +52,35 @@ _DENIED = re.compile(
     r"|\b(?:is|was)(?:n['’]t| not) (?:true|correct|right)\b",
     re.IGNORECASE,
 )
-_CLAUSE = re.compile(r"[.;!?\n]|,\s*(?:but|so)\b")
+_CLAUSE = re.compile(r"[.;!?\n]|,\s*(?:but|so|however|yet)\b")
+_OFTEN = (
+    r"(?:often|commonly|widely|sometimes|frequently|popularly|generally|usually|mistakenly|wrongly|incorrectly|long"
+    r"|once|also|still|may|might|will|would|do|tend|to)\s+"
+)
+_ATTRIBUTED = re.compile(
+    r"\b(?:"
+    r"(?:many|most|some|several|countless|lots|plenty|people|folks|others|everyone|everybody|critics|students|tourists"
+    r"|visitors|foreigners|you|one)\s+(?:(?!(?:I|we|know|knows)\b)[\w’'-]+\s+){0,5}?"
+    r"(?:thinks?|thought|says?|said|believed?|believes|assumed?|assumes|claim(?:s|ed)?|guess(?:es|ed)?|supposed?"
+    r"|expect(?:s|ed)?|insist(?:s|ed)?|argued?|imagined?|confused?|answer)\b"
+    rf"|(?:is|was|are|were|been|used to be)\s+(?:{_OFTEN})*(?:said|believed|thought|assumed|claimed|rumou?red|supposed)\b"
+    r"|misconceptions?|misbelief|(?:common|popular|widespread|frequent)\s+(?:mistake|error|belief|assumption|answer|guess)"
+    r"|(?:according to|contrary to)\s+(?:some|many|popular|legend|rumou?rs?)|legend has it"
+    r"|I (?:used to|once|always)\s+(?:think|thought|believed?|assumed?))",
+    re.IGNORECASE,
+)
+"""A claim of people at large, whom the sentence need not agree with."""
+_SPEECH = r"(?:ask|say|claim|repl|answer|stat|add|insist|shout|whisper|explain|remark|declar|announc|cr|call|argu|suggest)"
+_SAID = rf"(?:said|says|wrote|writes|read|reads|told|tells|thought|{_SPEECH}(?:s|es|d|ed|ies|ied))"
+_SAID_BEFORE = re.compile(
+    rf"\b{_SAID}(?:\s+(?:me|us|him|her|them|[A-Z]\w*|the \w+|that))?\s*[:,]?\s*[\"“«]\s*[^\"“”«»]*$"
+)
+_SAID_BEHIND = re.compile(rf"^[^\"“”«»]*[\"”»],?\s*(?:(?:\w+\s+){{1,3}}{_SAID}|{_SAID}\s+\w+)\b")
+_BEFORE_DOT = re.compile(r"\w+\Z")
+_BEHIND_DOT = re.compile(r"(?P<space>\s*)(?P<word>(?<=\S)\w|[A-Z]\w*)")
+_ASIDE = re.compile(r"\s*,\s*(?:as|or so)?\s*")
+_OPENS = frozenset("the a an in on at but and so as if when".split(" "))
+"""Words that begin a sentence rather than go on with a name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +101,25 @@ class Mention:
 def is_claimed(text: str, start: int, end: int) -> bool:
     """Whether what stands at `start`..`end` is claimed.
 
-    Questions, conditions, denials and reports of error are not. "I think", "maybe" and "Bob says" are: who is told
-    a falsehood with a shrug is told a falsehood.
+    Questions, conditions, denials and reports of error are not, nor is what people at large are said to think ("many
+    think") or what somebody is quoted with. "I think", "maybe" and "Bob says" are: who is told a falsehood with a
+    shrug is told a falsehood.
     """
-    if text.rstrip().endswith(("?", "？")):
+    if text.rstrip().endswith(("?", "？")) or _is_quoted(text, start, end):
         return False
     clause = max((match.end() for match in _CLAUSE.finditer(text, 0, start)), default=0)
-    return not (_UNCLAIMED.search(text, clause, start) or _DENIED.search(text, end))
+    if _UNCLAIMED.search(text, clause, start) or _DENIED.search(text, end):
+        return False
+    behind = _ASIDE.match(text, end)
+    return not (_ATTRIBUTED.search(text, clause, end) or (behind and _ATTRIBUTED.match(text, behind.end())))
+
+
+def _is_quoted(text: str, start: int, end: int) -> bool:
+    """Whether the place is within quotation marks behind or before a verb of speech."""
+    line = text.rfind("\n", 0, start) + 1
+    before = text[line:start]
+    within = before.count('"') % 2 or before.rfind("“") > before.rfind("”") or before.rfind("«") > before.rfind("»")
+    return bool(within and (_SAID_BEFORE.search(before) or _SAID_BEHIND.search(text[end:])))
 
 
 def known_mention(text: str, start: int, end: int, anchor: Anchor, known: Callable[[str], bool]) -> Mention | None:
@@ -117,7 +158,7 @@ def _at_start(text: str, start: int, end: int, anchor: Anchor, known: Callable[[
     words = name_words(text[start:end])[: MAX_NAME + 3]
     spoken = [word[0] for word in words]
     for skipped in range(len(words)):
-        if skipped and spoken[skipped - 1].lower() not in _GENERIC:
+        if skipped and spoken[skipped - 1].lower() not in _GENERIC | TITLES:
             return None
         for last in range(min(len(words), skipped + MAX_NAME), skipped, -1):
             if not known(key_of(spoken[skipped:last])):
@@ -130,14 +171,32 @@ def _at_start(text: str, start: int, end: int, anchor: Anchor, known: Callable[[
 
 def phrase_end(text: str, start: int, end: int) -> int:
     """Where the noun phrase that begins at `start` ends at the latest."""
-    found = [match.start() for pattern in (_BREAK, _STOP) if (match := pattern.search(text, start, end))]
-    return min(found, default=end)
+    stop = _STOP.search(text, start, end)
+    return min([stop.start() if stop else end, *(match.start() for match in _breaks(text, start, end))])
+
+
+def _breaks(text: str, start: int, end: int) -> Iterator[re.Match[str]]:
+    """What a name does not go beyond: not the dots of "Dr. Doe", "J. Doe" and "D.C."."""
+    for match in _BREAK.finditer(text, start, end):
+        if match[0] != "." or not _is_abbreviation(text, match.start()):
+            yield match
+
+
+def _is_abbreviation(text: str, dot: int) -> bool:
+    before, behind = _BEFORE_DOT.search(text, max(0, dot - 12), dot), _BEHIND_DOT.match(text, dot + 1)
+    if behind is None or before is None:
+        return False
+    if not behind["space"]:
+        return True
+    word = before[0].lower()
+    initial = len(word) == 1 and before[0].isupper() and text[before.start() - 1 : before.start()] != "."
+    return (initial or word in TITLES | SUFFIXES) and behind["word"].lower() not in _OPENS | _PRONOUNS
 
 
 def unknown_mention(text: str, start: int, end: int, anchor: Anchor) -> Mention | None:
     """The words in the place of a name, where they can be one; None for pronouns, dates and nothing at all."""
     if anchor == "end":
-        start = max((match.end() for match in _BREAK.finditer(text, start, end)), default=start)
+        start = max((match.end() for match in _breaks(text, start, end)), default=start)
         start = max((match.end() for match in _STOP.finditer(text, start, end)), default=start)
     else:
         end = phrase_end(text, start, end)

@@ -23,6 +23,13 @@ _MAX_PLACES = 8
 _SLOT = re.compile(r"\{(subject|object)\}")
 _ARTICLE_BEFORE_SLOT = re.compile(r"\s+(?:the|a|an)$", re.IGNORECASE)
 _LEADING_ARTICLE = re.compile(r"^(?:the|a|an)\s+", re.IGNORECASE)
+_ARTICLE = re.compile(r"\b(?:the|a|an)\s{1,4}$", re.IGNORECASE)
+_QUALIFIED = re.compile(
+    r"\b(?:(?:the|an?|its|their|our)\s+(?:(?!(?:the|an?|that|current|present|actual|real|official|true|only)\b)"
+    r"[\w'’-]+\s+){1,2}|(?:former|previous|past|next|future|vice|deputy)\s+|(?:ex|co|vice)-)$",
+    re.IGNORECASE,
+)
+"""What makes another thing of it: "the financial capital of", "former CEO of"."""
 _WORD = re.compile(r"\w+")
 
 
@@ -63,6 +70,7 @@ class Pattern:
             )
         self._words = sorted(set(_WORD.findall(f"{before} {between} {after}".lower())), key=len, reverse=True)
         self._before, self._between, self._after = (_search(part) for part in (before, between, after))
+        self._article = bool(before) and _LEADING_ARTICLE.match(parts[0]) is not None
 
     def places(self, text: str, lowered: str) -> Iterator[Place]:
         """Where `text` says it; `lowered` is ``text.lower()``, to turn most sentences down at once."""
@@ -86,6 +94,10 @@ class Pattern:
             if not before:
                 return None
             spoken, start, first = before[0].start(), before[0].end(), "both"
+            led = _led(text, spoken) if self._article else spoken
+            if led is None:
+                return None
+            spoken = led
         if self._after is not None:
             after = self._after.search(text, match.end(), end)
             if after is None:
@@ -97,6 +109,14 @@ class Pattern:
             spoken,
             said,
         )
+
+
+def _led(text: str, start: int) -> int | None:
+    """Where the article in front of a pattern's words is, `start` without one; None behind an adjective."""
+    before = text[max(0, start - MAX_SLOT) : start]
+    if article := _ARTICLE.search(before):
+        return start - len(before) + article.start()
+    return None if _QUALIFIED.search(before) else start
 
 
 def _slot(name: str) -> Slot:
