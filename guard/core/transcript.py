@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from guard.core.types import Channel, Origin, Token
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Span:
-    """A stretch of one channel that one author wrote in one attempt."""
+    """A stretch of one channel that one author wrote in one attempt. The last one grows with every delta, which is
+    why it is not made anew for each."""
 
     start: int
     end: int
@@ -54,8 +55,8 @@ class Transcript:
         self._starts.append(start)
         self._length = start + len(text)
         last = self._spans[-1] if self._spans else None
-        if last and (last.origin, last.attempt) == (origin, attempt):
-            self._spans[-1] = Span(last.start, self._length, origin, attempt)
+        if last and last.origin == origin and last.attempt == attempt:
+            last.end = self._length
         else:
             self._spans.append(Span(start, self._length, origin, attempt))
         for token in tokens:

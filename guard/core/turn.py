@@ -7,7 +7,7 @@ Three things are kept in step here and nowhere else: transcripts (the context), 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -270,15 +270,16 @@ class Turn:
 
     def release(self, final: bool = False) -> list[Piece]:
         """What may be sent now. `final`: nothing more will come, so nothing needs to wait for a segment's end."""
+        waiting = self.docket.waiting
+        if not waiting:
+            return self.tape.release(self._open_limit(final))
         limit = self.docket.frontier()
         if limit is None:
             limit = self._open_limit(final)
-        return self.tape.release(min(limit, self._barrier()))
+        return self.tape.release(min(limit, self._barrier(waiting)))
 
-    def _barrier(self) -> int:
+    def _barrier(self, waiting: Sequence[Entry]) -> int:
         """Where the first held channel behind an outstanding verdict begins: all of it waits, judged or guard's own."""
-        if not (waiting := self.docket.waiting):
-            return self.tape.end
         runs = (run.at for run in self._runs if run.at >= waiting[0].end and self.holds(run.channel))
         return next(runs, self.tape.end)
 

@@ -191,7 +191,9 @@ def opened(items: Batch, choice: int = 0) -> list[Opened]:
 
 
 def usage(items: Batch) -> dict[str, Any]:
-    (told,) = [item for item in items if isinstance(item, Usage)]
+    """The last that an attempt tells: before it come the tokens it began with, for one that is cut."""
+    *before, told = [item for item in items if isinstance(item, Usage)]
+    assert all(early.counts == {"prompt_tokens": told.counts["prompt_tokens"]} for early in before)
     return dict(told.counts)
 
 

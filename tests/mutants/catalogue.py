@@ -29,7 +29,7 @@ MUTANTS = (
         "1",
         "release without waiting for what stands before",
         "turn",
-        "self.tape.release(min(limit, self._barrier()))",
+        "self.tape.release(min(limit, self._barrier(waiting)))",
         "self.tape.release(limit)",
         (
             "test_session.py::test_checked_content_waits_for_an_earlier_reasoning_segments_slow_check",
