@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import socket
 from dataclasses import dataclass
@@ -84,6 +85,8 @@ def run(settings: Settings) -> None:
 async def _serve(gateway: Gateway, server: uvicorn.Server, listening: socket.socket, greeting: str) -> None:
     try:
         await gateway.start()
+        gc.collect()
+        gc.freeze()  # what is loaded now stays; the collector need not look at it again
         print(greeting, flush=True)
         await server.serve(sockets=[listening])
     finally:
