@@ -184,15 +184,15 @@ WRONG = [
         "3 apples + 4 apples = 8 apples",
         "3 apples + 4 apples = 8",
         "3 apples + 4 apples is not 8.",
-        "3 apples + 4 apples = 7 apples.",
+        "3 apples + 4 apples = 7.",
     ),
     ("2(3+4) = 15", "2(3+4) = 15", "2(3+4) is not 15.", "2(3+4) = 14."),
     (r"\(3 \times 4 = 13\)", r"3 \times 4 = 13", r"3 \times 4 is not 13.", r"3 \times 4 = 12."),
     (
         r"\[ \left(3 + 4\right) \cdot 2 = \boxed{15} \]",
-        r"(3 + 4\right) \cdot 2 = \boxed{15}",
+        r"\left(3 + 4\right) \cdot 2 = \boxed{15}",
         r"(3 + 4) \cdot 2 is not 15.",
-        r"(3 + 4) \cdot 2 = 14.",
+        r"\left(3 + 4\right) \cdot 2 = \boxed{14}.",
     ),
     ("1/3 + 1/2 = 2/5", "1/3 + 1/2 = 2/5", "1/3 + 1/2 is not 2/5.", "1/3 + 1/2 = 5/6."),
     ("1/3 = 0.343", "1/3 = 0.343", "1/3 is not 0.343.", "1/3 ≈ 0.333."),
@@ -347,3 +347,42 @@ def test_a_wrong_whole_number_is_always_found(made: tuple[str, Fraction], off: i
 def test_any_text_is_survived(text: str) -> None:
     examine(f"{text} = 3")
     examine(f"3 = {text}")
+
+
+@pytest.mark.parametrize(
+    ("text", "mended"),
+    [
+        ("5 + 5 = 11 apples.", "5 + 5 = 10 apples."),
+        ("The sum is 2 + 2 = 5.", "The sum is 2 + 2 = 4."),
+        ("$2+2=5$", "$2+2 = 4$"),
+        ("So $2+2=5$, then.", "So $2+2 = 4$, then."),
+        ("$2+2$ = 5", "$2+2$ = 4"),
+        ("$2+2$ = $5$", "$2+2$ = $4$"),
+        ("$$2+2=5$$", "$$2+2 = 4$$"),
+        (r"\(2 \times 2 = 5\).", r"\(2 \times 2 = 4\)."),
+        (r"\left(1+1\right) \cdot 2 = 5", r"\left(1+1\right) \cdot 2 = 4"),
+        (r"\[ 2+2 = \boxed{5} \]", r"\[ 2+2 = \boxed{4} \]"),
+        (r"\boxed{2+2=5}", r"\boxed{2+2 = 4}"),
+        ("**2 + 2 = 5**", "**2 + 2 = 4**"),
+        ("3 apples + 4 apples = 8 apples.", "3 apples + 4 apples = 7 apples."),
+        ("It costs $3 * 4 = $13.", "It costs $3 * 4 = $12."),
+        ("5 € + 6 € = 12 €.", "5 € + 6 € = 11 €."),
+        ("100% - 35% = 60%, so", "100% - 35% = 65%, so"),
+    ],
+)
+def test_the_correction_fits_the_place_of_the_equation(text: str, mended: str) -> None:
+    (found,) = examine(text)
+    assert found.fits
+    assert text[: found.start] + found.correction.removesuffix(".") + text[found.end :] == mended
+
+
+@given(st.integers(1, 999), st.integers(0, 999), st.sampled_from("+-*"), st.integers(1, 999), st.integers(0, 9999))
+def test_a_dot_before_three_digits_is_never_certain(whole: int, part: int, sign: str, by: int, shown: int) -> None:
+    for text in (f"{whole}.{part:03} {sign} {by} = {shown}", f"{shown} {sign} {by} = {whole}.{part:03}"):
+        assert all(found.score <= 0.6 for found in examine(text))
+
+
+@given(st.integers(1000, 99999), st.integers(0, 900))
+def test_thousands_may_be_set_apart_by_dots(number: int, more: int) -> None:
+    dotted, total = (f"{n:,}".replace(",", ".") for n in (number, number + more))
+    assert examine(f"{dotted} + {more} = {total}") == ()

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import guard.world
 from guard.checks import Context, NotApplicable, Resources
 from guard.checks.knowledge import Knowledge, plugin
 from guard.checks.knowledge.facts import build_sqlite, name_key
@@ -96,6 +97,7 @@ def test_a_finding_has_reason_correction_evidence_and_place(check: Knowledge) ->
         subject="Ada Velm born",
         start=3,
         end=31,
+        fits=True,
     )
     assert text[found.start : found.end] == "Ada Velm was born in Kargate"
 
@@ -163,7 +165,7 @@ def test_what_is_true_unknown_or_not_claimed_is_clean(check: Knowledge, text: st
         (
             "The birthplace of Ada Velm, the chemist, is Kargate.",
             1.0,
-            "birthplace of Ada Velm, the chemist, is Kargate",
+            "The birthplace of Ada Velm, the chemist, is Kargate",
         ),
         ("In Velland there is a city named Brengate, too.", 1.0, "In Velland there is a city named Brengate"),
         ("Kargate is where Ada Velm was born.", 1.0, "Kargate is where Ada Velm was born"),
@@ -173,7 +175,7 @@ def test_what_is_true_unknown_or_not_claimed_is_clean(check: Knowledge, text: st
         ("Ada Velm was born in a small hut of the miller.", 0.5, "Ada Velm was born in a small hut of the miller"),
         ("Ada Velm was born in Velland.", 1.0, "Ada Velm was born in Velland"),
         ("Ada Velm was born in Sull.", 1.0, "Ada Velm was born in Sull"),
-        ("The currency of Ostria is the talent.", 0.5, "currency of Ostria is the talent"),
+        ("The currency of Ostria is the talent.", 0.5, "The currency of Ostria is the talent"),
         ("Not long ago it rained. Ada Velm was born in Kargate.", 1.0, "Ada Velm was born in Kargate"),
     ],
 )
@@ -320,3 +322,158 @@ SHARED: list[Knowledge] = []
 @pytest.fixture(autouse=True, scope="module")
 def _shared(tmp_path_factory: pytest.TempPathFactory) -> None:
     SHARED[:] = [load(write(tmp_path_factory.mktemp("shared") / "facts.jsonl", *RELATIONS, *FACTS))]
+
+
+OFFICE: list[dict[str, Any]] = [
+    {"relation": "ceo", "patterns": ["The CEO of {subject} is {object}.", "{object} is the CEO of {subject}."]},
+    {
+        "relation": "capital",
+        "patterns": ["The capital of {subject} is {object}.", "{object} is the capital of {subject}."],
+    },
+    {"relation": "founded", "patterns": ["{subject} was founded in {object}."]},
+    {"relation": "cost", "patterns": ["{subject} costs {object}.", "{object} is the price of {subject}."]},
+    {"subject": "Acme", "relation": "ceo", "object": "Jane Doe"},
+    {"subject": "Beta", "relation": "ceo", "object": "John Smith"},
+    {"subject": "Australia", "relation": "capital", "object": "Canberra"},
+    {"subject": "United States", "relation": "capital", "object": "Washington, D.C."},
+    {"subject": "Acme", "relation": "founded", "object": "1984"},
+    {"subject": "Basix", "relation": "cost", "object": "10 euros"},
+]
+
+
+@pytest.fixture(scope="module")
+def office(tmp_path_factory: pytest.TempPathFactory) -> Knowledge:
+    return load(write(tmp_path_factory.mktemp("office") / "facts.jsonl", *OFFICE))
+
+
+MAY_BE_TRUE = """
+The CEO of Acme is Ms. Jane Doe.
+The CEO of Acme is Dr. Jane Doe.
+The CEO of Acme is J. Doe.
+The CEO of Acme is Jane A. Doe.
+The CEO of Acme is Jane Doe Jr.
+The CEO of Acme is Prof. Dr. Jane Doe.
+The CEO of Acme is Doe.
+The CEO of Acme is Ms. Doe, a lawyer.
+Ms. Jane A. Doe is the CEO of Acme.
+J. Doe is the CEO of Acme.
+The capital of the United States is Washington DC.
+The capital of the United States is Washington D.C.
+The capital of the United States is Washington D.C. It is nice.
+The capital of the United States is Washington.
+The capital of the United States is Washington, DC
+Washington D.C. is the capital of the United States.
+Washington, D.C., is the capital of the United States.
+Many think the capital of Australia is Sydney, but it is Canberra.
+People often say the capital of Australia is Sydney, but it is Canberra.
+People often believe that Sydney is the capital of Australia, but actually it is Canberra.
+It is often said that the capital of Australia is Sydney.
+Some believe the capital of Australia is Sydney.
+A common misconception is that the capital of Australia is Sydney.
+People assume the capital of Australia is Sydney; however, it is Canberra.
+The capital of Australia is Sydney, many people think, but it is Canberra.
+You might think the capital of Australia is Sydney.
+Most people would say that the capital of Australia is Sydney.
+She asked: "The CEO of Acme is John Smith."
+"The CEO of Acme is John Smith," she said.
+Bob said, “The CEO of Acme is John Smith.”
+The capital of Australia is Can
+The CEO of Acme is Jane Do
+The CEO of Acme is Dr
+The CEO of Acme is Ms. Ja
+The capital of the United States is Wash
+Acme was founded in 1984.
+Acme was founded in around 1985.
+Acme was founded around 1985.
+Acme was founded in the 1980s.
+Acme was founded in 1980s.
+Acme was founded in 19
+Acme was founded in 1984 or 1985.
+Acme was founded in 1985 or so.
+Acme was founded in 1980-85.
+Acme was founded in March 1984.
+Acme was founded in the year 1984.
+Acme was founded in Ohio.
+Acme was founded in Ohio in 1984.
+Basix costs 10.00 euros.
+Basix costs 10 euros.
+Basix costs 10 EUR.
+Basix costs €10.
+Basix costs 10 €.
+Basix costs €10.00.
+Basix costs 10,00 euros.
+Basix costs ten euros.
+Basix costs more than 5 euros.
+Basix costs about 12 euros.
+Basix costs 120 euros a year.
+Basix costs 12 dollars.
+Basix costs 2 euros more than Foo.
+Basix costs 12 euros per month.
+Basix costs too much.
+Basix costs 1
+Basix costs 1,000 cents.
+Basix costs 20% more.
+The former CEO of Acme is John Smith.
+The financial capital of Australia is Sydney.
+Former CEO of Acme is John Smith.
+The vice-CEO of Acme is John Smith.
+""".strip().split("\n")
+
+
+@pytest.mark.parametrize("text", MAY_BE_TRUE)
+def test_what_may_be_true_is_no_error(office: Knowledge, text: str) -> None:
+    assert examine(office, text) == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "score", "span"),
+    [
+        ("The CEO of Acme is John Smith.", 1.0, "The CEO of Acme is John Smith"),
+        ("The CEO of Acme is Dr. John Smith.", 1.0, "The CEO of Acme is Dr. John Smith"),
+        ("The CEO of Acme is John A. Smith.", 0.9, "The CEO of Acme is John A. Smith"),
+        ("The CEO of Acme is John Doe.", 0.9, "The CEO of Acme is John Doe"),
+        ("Dr. John Smith is the CEO of Acme.", 1.0, "Dr. John Smith is the CEO of Acme"),
+        ("The current CEO of Acme is John Smith.", 1.0, "The current CEO of Acme is John Smith"),
+        ("The capital of Australia is Sydney", 0.9, "The capital of Australia is Sydney"),
+        ("Many think it is Perth, but the capital of Australia is Sydney.", 0.9, "the capital of Australia is Sydney"),
+        ("Many people know that the capital of Australia is Sydney.", 0.9, "the capital of Australia is Sydney"),
+        ('{"answer": "The CEO of Acme is John Smith."}', 1.0, "The CEO of Acme is John Smith"),
+        ("Acme was founded in 1985.", 1.0, "Acme was founded in 1985"),
+        ("Acme was founded in the year 1985, in Ohio.", 1.0, "Acme was founded in the year 1985"),
+        ("Acme was founded in 1985 by Bob.", 1.0, "Acme was founded in 1985"),
+        ("Basix costs 12 euros.", 1.0, "Basix costs 12 euros"),
+        ("Basix costs 12.50 euros.", 1.0, "Basix costs 12.50 euros"),
+        ("Basix costs €12.", 1.0, "Basix costs €12"),
+        ("Basix costs 12.", 1.0, "Basix costs 12"),
+        ("12 euros is the price of Basix.", 1.0, "12 euros is the price of Basix"),
+    ],
+)
+def test_what_cannot_be_true_is_found(office: Knowledge, text: str, score: float, span: str) -> None:
+    (found,) = examine(office, text)
+    assert (found.score, text[found.start : found.end], found.fits) == (score, span, True)
+
+
+def test_a_correction_ends_in_one_full_stop(office: Knowledge) -> None:
+    (found,) = examine(office, "The capital of the United States is New York.")
+    assert found.correction == "The capital of United States is Washington, D.C."
+
+
+@pytest.mark.parametrize("text", ["Acme was founded in **1985**.", "Acme, which was founded in 1985, is big."])
+def test_a_statement_does_not_fit_where_it_would_break_the_sentence(office: Knowledge, text: str) -> None:
+    (found,) = examine(office, text)
+    assert not found.fits
+
+
+def test_the_built_in_world_is_told_exactly() -> None:
+    path = Path(guard.world.__file__).parent / "facts.jsonl"
+    check = load(path)
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    patterns = {line["relation"]: line["patterns"][0] for line in lines if "patterns" in line}
+    facts = [line for line in lines if "object" in line]
+    for fact, other in zip(facts, [*facts[1:], facts[0]], strict=True):
+        said = patterns[fact["relation"]].format(subject=fact["subject"], object=fact["object"])
+        assert examine(check, said) == (), said
+        others = (f["object"] for f in (other, *facts) if f["relation"] == fact["relation"])
+        wrong = next(name for name in others if name != fact["object"])
+        (found,) = examine(check, patterns[fact["relation"]].format(subject=fact["subject"], object=wrong))
+        assert (found.score, found.correction, found.fits) == (1.0, said, True)

@@ -13,7 +13,8 @@ Costs about 0.1 ms for a sentence with an equation, microseconds for one without
 Rules: score 1.0 where both sides are read whole and no usual reading makes them equal; 0.6 where units,
 letters that may be units, earlier rounding, an assumption ("suppose", "is false") or the sentence around
 leave a doubt. Questions are not checked. What may be written without being an error (running sums, numbers
-rounded or cut, "15/100 * 100 = 15%") is no error.
+rounded or cut, "15/100 * 100 = 15%") is no error,
+and a number like 1.200, which may be 1200, is never certain.
 
 The files: `lexer` (text to tokens), `meaning` (what a token means beside others), `expression` (tokens
 to values), `equation` (which relations are wrong), `told` (sums in words), `wording` (findings).
@@ -55,7 +56,7 @@ _ANNOTATION = re.compile(r"<<([^<>]{0,200})>>")
 class Arithmetic:
     """The check; it has no parameters."""
 
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     inline: ClassVar[bool] = True
     channels: ClassVar[frozenset[Channel]] = TEXT
 

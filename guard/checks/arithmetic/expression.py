@@ -7,6 +7,7 @@ past them a side is unreadable, not slow.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -17,6 +18,7 @@ MAX_DEPTH = 40
 MAX_BITS = 1024
 MAX_EXPONENT = 256
 _HUNDREDTH = Fraction(1, 100)
+_GROUPED = re.compile(r"[1-9][0-9]{0,2}\.[0-9]{3}")
 _PAIRS = {"(": ")", "[": "]", "{": "}"}
 _ADD, _MULTIPLY = "+-", "*/" + IMPLIED
 
@@ -38,7 +40,7 @@ class Side:
         units: singular unit words of its numbers; `rated` where one is a rate ("per hour").
         inexact: it holds decimals, which may have been rounded.
         divides: it divides, so that its value may have been rounded.
-        doubtful: its value hangs on a reading (precedence, a letter that may be a unit).
+        doubtful: its value hangs on a reading (precedence, a letter that may be a unit, 1.200 for 1200).
         percent, currency: whether it holds `%`, and its first currency sign or "".
         start, end: its characters in the segment.
         tokens: what it was read from.
@@ -78,7 +80,7 @@ def read_side(tokens: Sequence[Token]) -> Side:
         rated=any(_is_rate(token.units) for token in tokens),
         inexact=any(token.ulp < 1 for token in numbers),
         divides=any(token.text == "/" or token.kind == "f" for token in tokens),
-        doubtful=parser.doubtful or bool(units & LETTER_UNITS),
+        doubtful=parser.doubtful or bool(units & LETTER_UNITS) or any(_is_grouped(token) for token in tokens),
         percent=_has_percent(tokens),
         currency=next((token.currency for token in numbers if token.currency), ""),
         start=tokens[0].start,
@@ -87,10 +89,16 @@ def read_side(tokens: Sequence[Token]) -> Side:
     )
 
 
-def value_of(tokens: Sequence[Token], *, tight: bool = False) -> Fraction | None:
-    """The value of `tokens`, or None if unreadable; `tight`: a fraction without spaces binds first."""
+def _is_grouped(token: Token) -> bool:
+    """Whether the dot of a number may set thousands apart."""
+    return token.kind == "n" and _GROUPED.fullmatch(token.text) is not None
+
+
+def value_of(tokens: Sequence[Token], *, tight: bool = False, grouped: bool = False) -> Fraction | None:
+    """The value of `tokens`, or None if unreadable; `tight`: a fraction without spaces binds first; `grouped`: a dot
+    before three digits sets thousands apart."""
     try:
-        return _Parser(tokens, tight=tight).run()
+        return _Parser(tokens, tight=tight, grouped=grouped).run()
     except Unreadable:
         return None
 
@@ -102,6 +110,8 @@ def _readings(tokens: Sequence[Token]) -> tuple[Fraction, ...]:
     if any(token.scale > 1 for token in tokens):
         readings.append(_Parser(tokens, scaled=False).run())
     if sum(token.text == "/" for token in tokens) > 1 and (value := value_of(tokens, tight=True)) is not None:
+        readings.append(value)
+    if any(_is_grouped(token) for token in tokens) and (value := value_of(tokens, grouped=True)) is not None:
         readings.append(value)
     return tuple(readings)
 
@@ -159,11 +169,13 @@ class _Parser:
         percent: Fraction = _HUNDREDTH,
         scaled: bool = True,
         tight: bool = False,
+        grouped: bool = False,
     ) -> None:
         self.tokens = tokens
         self.percent = percent
         self.scaled = scaled
         self.tight = tight
+        self.grouped = grouped
         self.at = 0
         self.depth = 0
         self.doubtful = False
@@ -250,6 +262,7 @@ class _Parser:
     def _number(self, token: Token) -> Fraction:
         self.at += 1
         value = _small(token.value if self.scaled else token.value / token.scale)
+        value *= 1000 if self.grouped and _is_grouped(token) else 1
         if self.tight and (below := self._below(token)) is not None:
             self.at += 2
             return _divide(value, below)

@@ -1,5 +1,7 @@
 """Findings of `guard.checks.arithmetic` in words: why a relation is wrong, and what is true.
 
+A finding's span is the equation alone, without brackets of math, markdown, or the unit and full stop behind it, and its
+correction, without its full stop, can stand there: the left side as it is spelled, and the true number without a unit.
 It does not know text beyond the relation. A number that does not end is given with the decimals that the
 writer used, behind "≈"; all others are exact.
 """
@@ -17,8 +19,10 @@ from guard.core.types import Finding
 MAX_SHOWN_BITS = 160
 """A longer number is not worth telling."""
 _MAX_DECIMALS = 6
+_NOTE = re.compile(r"<<[^<>]{0,200}>>")
 _UNSEEN = re.compile(r"<<[^<>]{0,200}>>|\\(?:left|right|boxed|displaystyle)(?![a-zA-Z])")
-_TRAILING = " \t\n&\\$€£"
+_TRAILING = " \t\n&\\"
+_LEFT = re.compile(r"\\left\s?\Z")
 
 
 def finding(text: str, wrong: Wrong, score: float) -> Finding:
@@ -26,16 +30,30 @@ def finding(text: str, wrong: Wrong, score: float) -> Finding:
     left, right = wrong.left, wrong.right
     said = _shown(text, left.start, wrong.at, left.currency if right.currency else "")
     start = left.start - said.startswith(left.currency) if left.currency else left.start
+    start, said = _whole_math(text, start, said)
+    if left_bracket := _LEFT.search(text, max(0, start - 8), start):
+        start = left_bracket.start()
+    spelled = _spelled(text, start, wrong.at)
     verb = {"~": "is not about", "is": "is not"}.get(wrong.relation, "is not")
     claimed = _shown(text, right.start, right.end, right.currency)
     return Finding(
         score=score,
         reason=f"{_with_first(said, str.lower)} {verb} {claimed}.",
-        correction=_correction(said, wrong),
+        correction=_correction(text, spelled, wrong),
         subject="".join(token.text.replace(",", "") for token in left.tokens).casefold(),
         start=start,
         end=right.end,
+        fits=True,
     )
+
+
+def _whole_math(text: str, start: int, said: str) -> tuple[int, str]:
+    """The start and the left side with the "$" that opens math which ends within it ("$2+2$ = 5")."""
+    if said.count("$") % 2 == 0:
+        return start, said
+    if text[start - 1 : start] == "$" and said[-1:] == "$":
+        return start - 1, f"${said}"
+    return start, said.rstrip("$ ")
 
 
 def _shown(text: str, start: int, end: int, currency: str) -> str:
@@ -45,16 +63,24 @@ def _shown(text: str, start: int, end: int, currency: str) -> str:
     return f"{currency}{written}" if currency and start and text[start - 1] in currency else written
 
 
+def _spelled(text: str, start: int, end: int) -> str:
+    """The left side in its own spelling, which may be put back into the text."""
+    return " ".join(_NOTE.sub("", text[start:end]).split()).rstrip(_TRAILING)
+
+
 def _with_first(said: str, case: Callable[[str], str]) -> str:
     """A told sum ("the sum of ...") with its first letter as its place in a sentence asks."""
     return case(said[:1]) + said[1:]
 
 
-def _correction(said: str, wrong: Wrong) -> str:
+def _correction(text: str, said: str, wrong: Wrong) -> str:
     value, said = wrong.left.value, _with_first(said, str.upper)
     if max(value.numerator.bit_length(), value.denominator.bit_length()) > MAX_SHOWN_BITS:
         return ""
     number, exact = _number(wrong)
+    # The last answer of a solution is looked for in its box.
+    boxed = "\\boxed" in text[wrong.at : wrong.right.start]
+    number = f"\\boxed{{{number}}}" if boxed else number
     if not exact:
         return f"{said} is about {number}." if wrong.relation == "is" else f"{said} ≈ {number}."
     return f"{said} {'is' if wrong.relation == 'is' else '='} {number}."
@@ -68,13 +94,7 @@ def _number(wrong: Wrong) -> tuple[str, bool]:
         value *= 100
     digits, exact = _digits(abs(value), like)
     sign = "-" if value < 0 else ""
-    return f"{sign}{like.currency}{digits}{'%' if percent else _unit(wrong)}", exact
-
-
-def _unit(wrong: Wrong) -> str:
-    """The word behind the right side, where the left side is counted in it."""
-    units = () if wrong.right.rated else wrong.right.tokens[-1].units[:1]
-    return f" {units[0]}" if any(units[0] in token.units for token in wrong.left.tokens if units) else ""
+    return f"{sign}{like.currency}{digits}{'%' if percent else ''}", exact
 
 
 def _digits(value: Fraction, like: Side) -> tuple[str, bool]:

@@ -9,8 +9,9 @@ a database adds a few point queries where a pattern's words occur. Needs `facts`
 `guard.checks.knowledge.facts` for both. Without any it answers `not_applicable`.
 
 Rules: a pattern is found anywhere in a segment. Any of several objects of a subject is right; so is one that contains
-a right one or is contained in it ("the city of Brengate", "Brengate, Ostria"), or may be the same name ("Ms. J. Doe"; `names`), or
-is cut off at the segment's end. An object that is a number is only contradicted by another number (`quantities`).
+a right one or is contained in it ("the city of Brengate", "Brengate, Ostria"), may be the same name ("Ms. J. Doe";
+`names`) or is a right one cut off at the segment's end. An object that is a number is only contradicted by another
+number (`quantities`).
 Questions, conditions ("if", "suppose"), denials ("not", "never", "it is false that"), what people at large think
 ("many believe") and quotations are no claims; "I think", "maybe" and "she says" are. "The former CEO of" is another
 thing than "the CEO of". A finding spans the statement from its first word (an article of the pattern included) to
@@ -25,6 +26,7 @@ names), `names` and `quantities` (whether that may be the right one).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -38,6 +40,7 @@ from guard.checks.knowledge.mentions import (
     is_proper,
     known_mention,
     phrase_end,
+    titled_start,
     unknown_mention,
 )
 from guard.checks.knowledge.names import may_be_same, may_become
@@ -46,6 +49,8 @@ from guard.checks.knowledge.quantities import any_quantity, contradicts, may_bec
 from guard.core.types import Channel, Finding, Segment
 
 KNOWN, UNKNOWN, VAGUE = 1.0, 0.9, 0.5
+_RELATIVE = re.compile(r",\s*(?:who|which|that|whose)\b", re.IGNORECASE)
+_STARS, _QUOTES = re.compile(r"\*+"), re.compile('["`“”]')
 MAX_NAME_WORDS = 4
 """A longer unknown object is a description rather than a name."""
 
@@ -100,7 +105,8 @@ class Knowledge:
         end = max(place.end, subject.end, said.end)
         if not is_claimed(text, start, end) or self._holds_right(relation, facts, said):
             return None
-        return _wording(relation, facts[0], said, _score(said), start, end)
+        start = titled_start(text, start)
+        return _wording(relation, facts[0], said, _score(said), text, start, end)
 
     def _wrong_object(self, text: str, relation: Relation, cut: CutOut, facts: Sequence[Fact]) -> Mention | None:
         objects = [name for fact in facts for name in (fact.object, *fact.object_aliases)]
@@ -181,7 +187,7 @@ def _right_keys(facts: Sequence[Fact]) -> Iterator[str]:
         yield from (key for key, role in fact.names() if role == "o")
 
 
-def _wording(relation: Relation, fact: Fact, said: Mention, score: float, start: int, end: int) -> Finding:
+def _wording(relation: Relation, fact: Fact, said: Mention, score: float, text: str, start: int, end: int) -> Finding:
     true = _fill(relation.patterns[0], fact.subject, fact.object)
     return Finding(
         score=score,
@@ -191,7 +197,15 @@ def _wording(relation: Relation, fact: Fact, said: Mention, score: float, start:
         subject=f"{fact.subject} {relation.relation}",
         start=start,
         end=end,
+        fits=_is_whole(text[start:end]),
     )
+
+
+def _is_whole(span: str) -> bool:
+    """Whether a statement can stand in the place of `span`: markup and brackets in pairs, no relative clause."""
+    paired = all(len(found) % 2 == 0 for found in (_STARS.findall(span), _QUOTES.findall(span)))
+    paired = paired and span.count("(") == span.count(")")
+    return paired and _RELATIVE.search(span) is None
 
 
 def _fill(pattern: str, subject: str, object_: str) -> str:

@@ -92,6 +92,11 @@ class Facts(Protocol):
         ...
 
 
+def words_of(listed: str) -> frozenset[str]:
+    """The words of a list that is written as a sentence."""
+    return frozenset(listed.split())
+
+
 def name_words(text: str) -> list[re.Match[str]]:
     """The words of a text, with their places."""
     return list(_WORD.finditer(text))

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from guard.checks.knowledge.facts import key_of, name_words
+from guard.checks.knowledge.facts import key_of, name_words, words_of
 from guard.checks.knowledge.names import SUFFIXES, TITLES
 from guard.checks.knowledge.patterns import Anchor
 
@@ -63,14 +63,15 @@ _ATTRIBUTED = re.compile(
     r"|visitors|foreigners|you|one)\s+(?:(?!(?:I|we|know|knows)\b)[\w’'-]+\s+){0,5}?"
     r"(?:thinks?|thought|says?|said|believed?|believes|assumed?|assumes|claim(?:s|ed)?|guess(?:es|ed)?|supposed?"
     r"|expect(?:s|ed)?|insist(?:s|ed)?|argued?|imagined?|confused?|answer)\b"
-    rf"|(?:is|was|are|were|been|used to be)\s+(?:{_OFTEN})*(?:said|believed|thought|assumed|claimed|rumou?red|supposed)\b"
+    rf"|(?:is|was|are|were|been|used to be)\s+(?:{_OFTEN})*"
+    r"(?:said|believed|thought|assumed|claimed|rumou?red|supposed)\b"
     r"|misconceptions?|misbelief|(?:common|popular|widespread|frequent)\s+(?:mistake|error|belief|assumption|answer|guess)"
     r"|(?:according to|contrary to)\s+(?:some|many|popular|legend|rumou?rs?)|legend has it"
     r"|I (?:used to|once|always)\s+(?:think|thought|believed?|assumed?))",
     re.IGNORECASE,
 )
 """A claim of people at large, whom the sentence need not agree with."""
-_SPEECH = r"(?:ask|say|claim|repl|answer|stat|add|insist|shout|whisper|explain|remark|declar|announc|cr|call|argu|suggest)"
+_SPEECH = r"(?:ask|claim|repl|answer|stat|add|insist|shout|whisper|explain|remark|declar|announc|cr|argu|suggest)"
 _SAID = rf"(?:said|says|wrote|writes|read|reads|told|tells|thought|{_SPEECH}(?:s|es|d|ed|ies|ied))"
 _SAID_BEFORE = re.compile(
     rf"\b{_SAID}(?:\s+(?:me|us|him|her|them|[A-Z]\w*|the \w+|that))?\s*[:,]?\s*[\"“«]\s*[^\"“”«»]*$"
@@ -78,8 +79,9 @@ _SAID_BEFORE = re.compile(
 _SAID_BEHIND = re.compile(rf"^[^\"“”«»]*[\"”»],?\s*(?:(?:\w+\s+){{1,3}}{_SAID}|{_SAID}\s+\w+)\b")
 _BEFORE_DOT = re.compile(r"\w+\Z")
 _BEHIND_DOT = re.compile(r"(?P<space>\s*)(?P<word>(?<=\S)\w|[A-Z]\w*)")
+_TITLE_BEFORE = re.compile(r"\b(\w+)\.?\s{1,4}\Z")
 _ASIDE = re.compile(r"\s*,\s*(?:as|or so)?\s*")
-_OPENS = frozenset("the a an in on at but and so as if when".split(" "))
+_OPENS = words_of("the a an in on at but and so as if when")
 """Words that begin a sentence rather than go on with a name."""
 
 
@@ -167,6 +169,13 @@ def _at_start(text: str, start: int, end: int, anchor: Anchor, known: Callable[[
             rest = text[stop:end].lstrip("'’\"”*_ ")
             return Mention(text[at:stop], at, stop, True) if anchor == "start" or rest[:1] in ("", ",") else None
     return None
+
+
+def titled_start(text: str, start: int) -> int:
+    """Where the titles in front of a name begin."""
+    while (title := _TITLE_BEFORE.search(text, max(0, start - 20), start)) and title[1].lower() in TITLES:
+        start = title.start()
+    return start
 
 
 def phrase_end(text: str, start: int, end: int) -> int:

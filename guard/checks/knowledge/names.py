@@ -12,16 +12,14 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 
-from guard.checks.knowledge.facts import name_key
+from guard.checks.knowledge.facts import name_key, words_of
 
-TITLES = frozenset(
+TITLES = words_of(
     "mr mrs ms miss mx dr prof professor doctor sir dame lord lady rev reverend fr father hon st saint gen general col "
     "colonel capt captain lt lieutenant sgt sergeant maj major adm admiral cmdr commander pres president gov governor "
-    "sen senator rep representative king queen prince princess emperor pope ing mag dipl herr frau mme mlle sra sr".split(
-        " "
-    )
+    "sen senator rep representative king queen prince princess emperor pope ing mag dipl herr frau mme mlle sra"
 )
-SUFFIXES = frozenset("jr sr junior senior i ii iii iv v phd md mba esq esquire obe cbe mbe kbe frs ret".split(" "))
+SUFFIXES = words_of("jr sr junior senior i ii iii iv v phd md mba esq esquire obe cbe mbe kbe frs ret")
 _SPELLINGS = {"st": "saint", "mt": "mount", "ft": "fort"}
 
 

@@ -23,7 +23,9 @@ _MAX_PLACES = 8
 _SLOT = re.compile(r"\{(subject|object)\}")
 _ARTICLE_BEFORE_SLOT = re.compile(r"\s+(?:the|a|an)$", re.IGNORECASE)
 _LEADING_ARTICLE = re.compile(r"^(?:the|a|an)\s+", re.IGNORECASE)
-_ARTICLE = re.compile(r"\b(?:the|a|an)\s{1,4}$", re.IGNORECASE)
+_ARTICLE = re.compile(
+    r"\b(?:the|a|an)\s{1,4}(?:(?:current|present|actual|real|official|true|only)\s{1,4})?$", re.IGNORECASE
+)
 _QUALIFIED = re.compile(
     r"\b(?:(?:the|an?|its|their|our)\s+(?:(?!(?:the|an?|that|current|present|actual|real|official|true|only)\b)"
     r"[\w'’-]+\s+){1,2}|(?:former|previous|past|next|future|vice|deputy)\s+|(?:ex|co|vice)-)$",

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+from guard.checks.knowledge.facts import words_of
 from guard.checks.knowledge.patterns import Anchor
 
 _SCALES = {"thousand": 10**3, "k": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
@@ -34,8 +35,7 @@ _BARE_END = re.compile(
     r"[\s*_”\"’']*(?:\Z|[.,;:!?)\]](?!\d)|\n|\s(?:and|but|so|which|because|although|while)\b)", re.IGNORECASE
 )
 _PLACE_END = re.compile(r"\s(?:by|as|at|with|near|from|under|in)\s(?=(?:the\s)?[^\W\d_])")
-_STAND_ALONE = frozenset(["and", "but", "so", "which", "because", "although", "while", "by", "as", "at", "with", "near"])
-_STAND_ALONE |= frozenset(["from", "under", "in"])
+_NO_UNITS = words_of("and but so which because although while by as at with near from under in")
 _MANY = 10_000
 """From here on, zeros at a number's end may come from rounding."""
 
@@ -64,7 +64,7 @@ def said_quantity(text: str, start: int, end: int, anchor: Anchor, counted: bool
     if match is None:
         return None
     unit, stop = match["unit"] or "", match.end("all")
-    if unit.lower() in _STAND_ALONE:
+    if unit.lower() in _NO_UNITS:
         unit, stop = "", len(cut[: match.start("unit")].rstrip())
     if anchor != "end" and not _ends(cut, stop, anchor, counted or bool(unit or match["cur"])):
         return None
