@@ -386,3 +386,13 @@ def test_a_dot_before_three_digits_is_never_certain(whole: int, part: int, sign:
 def test_thousands_may_be_set_apart_by_dots(number: int, more: int) -> None:
     dotted, total = (f"{n:,}".replace(",", ".") for n in (number, number + more))
     assert examine(f"{dotted} + {more} = {total}") == ()
+
+
+@pytest.mark.parametrize("text", ["- 3 + 4 = 7", "\n- 3 + 4 = 1", "* 5 + 5 = 10", "\n- 3 + 4 = 7 and - 1 + 2 = 1"])
+def test_a_bullet_is_no_sign(text: str) -> None:
+    assert examine(text) == ()
+
+
+def test_a_wrong_sum_behind_a_bullet_is_corrected_as_a_sum() -> None:
+    (found,) = examine("\n- 3 + 4 = 8")
+    assert (found.correction, found.start) == ("3 + 4 = 7.", 3)

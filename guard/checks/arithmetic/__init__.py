@@ -50,6 +50,7 @@ _ASSUMED = re.compile(
 )
 _BEFORE, _AFTER = 160, 80
 """Characters around a relation in which an assumption counts."""
+_BULLET = re.compile(r"\s*([-−+*])\s")
 _ANNOTATION = re.compile(r"<<([^<>]{0,200})>>")
 
 
@@ -72,8 +73,12 @@ class Arithmetic:
         text = segment.text
         if not _is_checkable(text):
             return ()
+        found = list(_findings(text))
+        if found and (bullet := _BULLET.match(text)):
+            # Wrong as a negative number; in a list it is none. What is right either way is left alone.
+            found = list(_findings(text[: bullet.start(1)] + " " + text[bullet.end(1) :]))
         # A calculator note repeats the equation around it.
-        findings = {finding.reason: finding for finding in reversed(list(_findings(text)))}
+        findings = {finding.reason: finding for finding in reversed(found)}
         return tuple(sorted(findings.values(), key=lambda found: found.start)[:MAX_FINDINGS])
 
 
