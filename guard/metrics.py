@@ -61,19 +61,34 @@ class MetricsObserver:
     def __init__(self, metrics: Metrics, model: str, policy: str) -> None:
         self._metrics = metrics
         self._labels = (model, policy)
+        self._waiting: set[tuple[int, int, str]] = set()
 
     def event(self, choice: int, event: ev.Event) -> None:
         """Why checks did not run, and clients that left."""
-        if type(event) is ev.Unchecked and event.status == "unscanned":
-            self._metrics.unscanned.labels(event.check, event.why).inc()
+        if type(event) is ev.Unchecked or type(event) is ev.Checked:
+            asked = (choice, event.segment, event.check)
+            if asked in self._waiting and type(event) is ev.Unchecked and event.status == "unscanned":
+                self._metrics.unscanned.labels(event.check, event.why).inc()
+            self._waiting.discard(asked)
         elif type(event) is ev.HoldExpired:
-            self._metrics.unscanned.labels("", "hold").inc()
+            self._hold_expired(choice, event.segment)
         elif type(event) is ev.ClientLeft:
             self._metrics.left.labels(*self._labels).inc()
 
+    def _hold_expired(self, choice: int, segment: int) -> None:
+        """A hold's timer also runs out over text that was judged long before: only what still waits is unscanned."""
+        late = {asked for asked in self._waiting if asked[0] == choice and asked[1] <= segment}
+        for _, _, check in late:
+            self._metrics.unscanned.labels(check, "hold").inc()
+        self._waiting -= late
+
     def command(self, choice: int, command: ev.Command) -> None:
         """Interruptions, and the sum of a finished choice."""
-        if type(command) is ev.Record:
+        if type(command) is ev.RunCheck:
+            self._waiting.add((choice, command.segment.id, command.check))
+        elif type(command) is ev.DropChecks:
+            self._waiting = {w for w in self._waiting if w[0] != choice or w[1] not in command.segments}
+        elif type(command) is ev.Record:
             made = command.interruption
             late = "true" if made.late else "false"
             self._metrics.interruptions.labels(*self._labels, made.check, made.correct, late).inc()

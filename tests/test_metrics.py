@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from guard.core import events as ev
-from guard.core.types import Claim, Closing, Interruption, Summary, Verdict
+from guard.core.types import Claim, Closing, Interruption, Segment, Summary, Verdict
 from guard.metrics import Metrics
 
 SERVED = {"model": "m", "policy": "p"}
@@ -50,13 +50,21 @@ def test_interruptions_by_check_and_manner(metrics: Metrics) -> None:
 
 def test_unscanned_and_held_too_long_and_left(metrics: Metrics) -> None:
     observer = metrics.observer("m", "p")
+    for id_, check in ((0, "phrase"), (0, "slow"), (1, "slow"), (2, "slow"), (3, "slow")):
+        segment = Segment(id=id_, channel="content", start=0, end=1, text="x", attempt=0)
+        observer.command(0, ev.RunCheck(segment, check))
     observer.event(0, ev.Unchecked(0, "phrase", "unscanned", "deadline"))
-    observer.event(0, ev.Unchecked(0, "phrase", "not_applicable", "no facts"))
-    observer.event(0, ev.HoldExpired(0))
+    observer.event(0, ev.Checked(0, "slow"))
+    observer.command(0, ev.DropChecks((2,)))
+    observer.event(0, ev.HoldExpired(2))
+    observer.event(0, ev.HoldExpired(2))
+    observer.event(0, ev.Unchecked(1, "slow", "unscanned", "deadline"))  # held too long before: counted once
+    observer.event(0, ev.Unchecked(3, "slow", "not_applicable", "no facts"))
     observer.event(0, ev.ClientLeft())
     assert value(metrics, "unscanned_total", check="phrase", why="deadline") == 1
-    assert value(metrics, "unscanned_total", check="phrase", why="no facts") is None
-    assert value(metrics, "unscanned_total", check="", why="hold") == 1
+    assert value(metrics, "unscanned_total", check="slow", why="hold") == 1
+    assert value(metrics, "unscanned_total", check="slow", why="deadline") is None
+    assert value(metrics, "unscanned_total", check="slow", why="no facts") is None
     assert value(metrics, "client_left_total", **SERVED) == 1
 
 

@@ -43,11 +43,18 @@ def process(command: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 
 @contextlib.contextmanager
-def guard_server(log: Path, *words: str) -> Iterator[str]:
-    """`guard serve` on a free port; yields its address."""
+def guard_server_process(log: Path, *words: str) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """`guard serve` on a free port; yields its address and its process."""
     command = [sys.executable, "-m", "guard", "serve", "--port", "0", *words]
     with process(command, log) as running:
-        yield _wait_for(lambda: _announced(log), running, log)
+        yield _wait_for(lambda: _announced(log), running, log), running
+
+
+@contextlib.contextmanager
+def guard_server(log: Path, *words: str) -> Iterator[str]:
+    """`guard serve` on a free port; yields its address."""
+    with guard_server_process(log, *words) as (url, _):
+        yield url
 
 
 def _announced(log: Path) -> str | None:
