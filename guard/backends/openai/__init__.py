@@ -1,8 +1,7 @@
 """Any server that speaks OpenAI's chat completions: vLLM, SGLang, llama.cpp, Ollama, transformers serve, hosted APIs.
 
-`sse` and `tags` cut up bytes and text, `chunks` and `reader` make events of them, `continuation` and `template` write
-the requests that continue a cut turn, `upstream` and `stream` do the network, `turn` and `backend` join them. It does
-not know policies, checks or clients.
+The format is `guard.chat`'s. Here `template` renders prompts, `upstream` and `stream` do the network, `turn` and
+`backend` join them. It does not know policies, checks or clients.
 
 How a cut turn goes on, first that applies: `tool_answers` where calls were made; `text_exact` (chat template rendered
 here, sent to `/completions`) with a tokenizer and a request that asks neither for tools nor for an output format;

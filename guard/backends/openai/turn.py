@@ -14,12 +14,12 @@ from collections.abc import AsyncIterator, Mapping
 import aiohttp
 
 from guard.backends import Batch, ChatRequest
-from guard.backends.openai import continuation
-from guard.backends.openai.continuation import Call
+from guard.chat import continuation
+from guard.chat.continuation import Call
 from guard.backends.openai.options import OpenAIOptions
-from guard.backends.openai.reader import Reader
+from guard.chat.reader import Reader
 from guard.backends.openai.stream import BodyStream
-from guard.backends.openai.tags import Start, TagSplitter
+from guard.chat.tags import Start, TagSplitter
 from guard.backends.openai.template import Template, TemplateError
 from guard.backends.openai.upstream import Upstream, passed_headers
 from guard.core.types import Resume

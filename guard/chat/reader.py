@@ -20,9 +20,9 @@ from typing import Any
 import msgspec
 
 from guard.backends import Item, Usage
-from guard.backends.openai.chunks import Choice, Text, arguments, decode, only, texts
-from guard.backends.openai.sse import EVENT_LIMIT, EventReader
-from guard.backends.openai.tags import Piece, TagSplitter
+from guard.chat.chunks import Choice, Text, arguments, decode, only, texts
+from guard.chat.sse import EVENT_LIMIT, EventReader
+from guard.chat.tags import Piece, TagSplitter
 from guard.core.events import Delta, Event, Extra, Finished, Opened, ToolDelta
 from guard.core.types import Continuation
 from guard.errors import UpstreamDisconnected, UpstreamError

@@ -4,7 +4,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guard.backends.openai.sse import EventReader
+from guard.chat.sse import EventReader
 
 CASES: dict[str, tuple[bytes, list[bytes]]] = {
     "line feeds": (b"data: a\n\ndata: b\n\n", [b"a", b"b"]),

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from guard.backends import Item, Usage
-from guard.backends.openai.reader import Reader
-from guard.backends.openai.tags import Start, TagSplitter
+from guard.chat.reader import Reader
+from guard.chat.tags import Start, TagSplitter
 from guard.core.events import Delta, Extra, Finished, Opened, ToolDelta
 from guard.errors import UpstreamDisconnected, UpstreamError
 

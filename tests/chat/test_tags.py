@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guard.backends.openai.tags import Piece, Start, TagSplitter
+from guard.chat.tags import Piece, Start, TagSplitter
 
 TAGS = ("<think>", "</think>")
 
