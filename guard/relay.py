@@ -108,7 +108,8 @@ class Relay:
         self._tasks: dict[asyncio.Task[None], tuple[int, int] | None] = {}
         self._timers: dict[tuple[int, int], asyncio.TimerHandle] = {}
         self._memos: dict[tuple[int, str], dict[str, Any]] = {}
-        self._began = False
+        self.began = False
+        """Whether the upstream has begun to answer: a failure has no status of its own any more."""
         self._emitting: asyncio.Task[Any] | None = None
         self._error: BaseException | None = None
 
@@ -158,7 +159,7 @@ class Relay:
 
     def _abandon(self) -> None:
         """A run that broke leaves choices without an end: to the log they are as if the client had left."""
-        if self._began:
+        if self.began:
             for choice in sorted(self._unfinished):
                 self._take(choice, ev.ClientLeft())
 
@@ -304,7 +305,7 @@ class Relay:
         stream = self._turn.attempt(number, choice, resume)
         try:
             while (batch := await _next(stream)) is not None:
-                self._began = True
+                self.began = True
                 await self._drive(self._events(number, choice, batch))
                 if pump.stopped:
                     return
@@ -327,7 +328,7 @@ class Relay:
             yield item
 
     async def _failed(self, pump: _Pump, number: int, error: GuardError) -> None:
-        if not self._began and number == 0:
+        if not self.began and number == 0:
             self._error = error
             self._done.set()
             return

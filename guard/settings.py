@@ -23,10 +23,18 @@ class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class ModelEntry(_Model):
-    """A model that clients may ask for. What is not named here is the backend's own and validated by it."""
+Name = Annotated[str, Field(min_length=1, pattern=r"^[^@\s]+$")]
 
-    name: Annotated[str, Field(min_length=1, pattern=r"^[^@\s]+$")]
+
+class ModelEntry(_Model):
+    """A model that clients may ask for. What is not named here is the backend's own and validated by it.
+
+    `aliases` are other names for it. The name `*` stands for every name that no other entry bears; the upstream is then
+    asked for the model that the client named.
+    """
+
+    name: Name
+    aliases: tuple[Name, ...] = ()
     backend: str = "openai"
     policy: str | None = None
     options: Mapping[str, Any] = Field(default_factory=dict)
@@ -58,7 +66,9 @@ class ServerSettings(_Model):
     """The address, and who may use it.
 
     `client_keys_file` holds one key a line; with it, Authorization is guard's and never goes upstream. The admin key
-    opens `/guard/*` beyond loopback; it is read from the environment variable named here.
+    opens `/guard/*` beyond loopback; it is read from the environment variable named here. `keep_alive_s`: how long a
+    stream may be silent before a comment is sent. `forward`: what else is asked for under /v1 goes to the upstream as it
+    is; without it that is a 404.
     """
 
     host: str = "127.0.0.1"
@@ -67,12 +77,16 @@ class ServerSettings(_Model):
     admin_key_env: str = "GUARD_ADMIN_KEY"
     cors: tuple[str, ...] = ()
     max_body_mb: Annotated[float, Field(gt=0)] = 32.0
+    keep_alive_s: Annotated[float, Field(gt=0)] = 10.0
+    forward: bool = True
 
 
 class Settings(_Model):
     """A whole guard.yaml."""
 
     models: Annotated[tuple[ModelEntry, ...], Field(min_length=1)]
+    default_model: str | None = None
+    """The name or alias of the model that answers requests for a model that is not served here."""
     facts: tuple[Path, ...] = ()
     policies: Policies = Policies()
     store: StoreSettings = StoreSettings()
@@ -82,9 +96,11 @@ class Settings(_Model):
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Self:
-        names = [entry.name for entry in self.models]
+        names = [name for entry in self.models for name in (entry.name, *entry.aliases)]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"models named twice: {twice!r}")
+        if self.default_model is not None and self.default_model not in names:
+            raise ValueError(f"default_model {self.default_model!r} is none of the models: {', '.join(names)}")
         return self
 
 

@@ -28,6 +28,7 @@ class ChatRequest:
         prefix: an unfinished assistant turn at the end of the client's messages, by channel; empty if there is none.
         n: how many choices attempt 0 must carry.
         id, created: identity of the response (`chatcmpl-...`, unix seconds) for upstreams that do not make their own.
+        prompt: the text to go on from, for a raw completion, which has no messages; else None.
     """
 
     body: Mapping[str, Any]
@@ -36,11 +37,12 @@ class ChatRequest:
     n: int = 1
     id: str = ""
     created: int = 0
+    prompt: str | None = None
 
     @property
     def messages(self) -> Sequence[Mapping[str, Any]]:
-        """The conversation as sent, the client's unfinished assistant turn included."""
-        messages: Sequence[Mapping[str, Any]] = self.body["messages"]
+        """The conversation as sent, the client's unfinished assistant turn included; empty for a raw completion."""
+        messages: Sequence[Mapping[str, Any]] = self.body.get("messages", ())
         return messages
 
     @property

@@ -29,6 +29,7 @@ class Provenance:
         model: the model the client asked for, without the policy's name.
         policy_model: the upstream's name for it; `backend` is how it is reached.
         policy, policy_hash: the supervision policy by name and by the SHA-256 of its content.
+        route: `chat`, `completions` (its one message is the raw prompt, rendered by no template) or `responses`.
         messages, tools: as the client sent them.
         parameters: the request's other fields (temperature, max_tokens, ...).
     """
@@ -46,6 +47,7 @@ class Provenance:
     tools: JSON = None
     evidence: Evidence = field(default_factory=Evidence)
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    route: str = "chat"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

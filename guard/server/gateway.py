@@ -36,6 +36,10 @@ class Served:
     entry: ModelEntry
     backend: Backend
 
+    def upstream_name(self, asked: str) -> str:
+        """What the upstream is asked for where its options name no model: the entry's name, whatever alias was used."""
+        return asked if self.entry.name == "*" else self.entry.name
+
 
 class Gateway:
     """Everything that requests share.
@@ -49,6 +53,7 @@ class Gateway:
         self.store = Store(settings.store.url)
         self.mode: Mode = "supervise"
         self.models = {entry.name: Served(entry, _backend(entry, settings)) for entry in settings.models}
+        self._model_names = {name: entry.name for entry in settings.models for name in (entry.name, *entry.aliases)}
         resources = Resources(facts=settings.facts)
         self.policies = {policy.name: registry.load_policy(policy, resources) for policy in _policies(settings)}
         self.default = registry.read_policy(settings.policies.default).name
@@ -83,16 +88,31 @@ class Gateway:
             await asyncio.sleep(86400)
 
     def model(self, name: str) -> Served:
-        """The model of this name. Raises RequestError 404."""
-        if name not in self.models:
-            have = ", ".join(self.models)
-            raise RequestError(
-                f"the model {name!r} does not exist; there are {have}",
-                status=404,
-                param="model",
-                code="model_not_found",
-            )
-        return self.models[name]
+        """The model of this name or alias, else the one that takes every name, else the default.
+
+        Raises RequestError 404.
+        """
+        for known in (name, "*", self.settings.default_model):
+            if known is not None and known in self._model_names:
+                return self.models[self._model_names[known]]
+        raise RequestError(
+            f"the model {name!r} does not exist; there are {', '.join(self._model_names)}",
+            status=404,
+            param="model",
+            code="model_not_found",
+        )
+
+    async def model_list(self, headers: Mapping[str, str]) -> list[dict[str, Any]]:
+        """What `/v1/models` lists: names and aliases, and for `*` what its upstream lists."""
+        listed = [
+            {"id": name, "object": "model", "created": 0, "owned_by": "guard"}
+            for name in self._model_names
+            if name != "*"
+        ]
+        if "*" in self.models and (ask := getattr(self.models["*"].backend, "models", None)) is not None:
+            own = {entry["id"] for entry in listed}
+            listed += [entry for entry in await ask(headers) if entry.get("id") not in own]
+        return listed
 
     def policy(self, name: str | None, entry: ModelEntry) -> LoadedPolicy:
         """The policy a request asked for, else the model's, else the default; under the mode in force."""
@@ -122,7 +142,7 @@ class Gateway:
 
 def _backend(entry: ModelEntry, settings: Settings) -> Backend:
     options = dict(entry.options)
-    if entry.backend == "openai" and settings.timeouts:
+    if entry.backend in ("openai", "litellm") and settings.timeouts:
         options.setdefault("timeouts", dict(settings.timeouts))
     return registry.backend(entry.backend, options, f"model {entry.name!r}")
 

@@ -5,8 +5,9 @@ Knows HTTP and nothing of chats.
 
 from __future__ import annotations
 
+import asyncio
 import hmac
-from collections.abc import Mapping, Set
+from collections.abc import Awaitable, Callable, Mapping, Set
 from ipaddress import ip_address
 from typing import Any
 
@@ -61,6 +62,17 @@ def require_client_key(headers: Mapping[str, str], keys: Set[str] | None) -> Non
         raise RequestError(
             "a valid client key is required: Authorization: Bearer KEY", status=401, code="invalid_api_key"
         )
+
+
+def listen(receive: Receive, leave: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
+    """Wait for the client to go, and then `leave`; cancel the task when the response is done."""
+
+    async def wait() -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        await leave()
+
+    return asyncio.create_task(wait())
 
 
 class Responder:

@@ -8,7 +8,7 @@ stays the same across attempts; reasoning is written in the form it was read in.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import msgspec
 
@@ -123,11 +123,46 @@ def payload(raw: Any) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-class StreamEncoder:
-    """Encodes one streamed response."""
+class Encoder(Protocol):
+    """Writes a streamed response: each method returns what goes over the wire."""
 
-    def __init__(self, identity: Identity) -> None:
+    def piece(self, choice: int, piece: Piece) -> bytes:
+        """One piece of a choice."""
+        ...
+
+    def finish(self, choice: int, finish: Finish) -> bytes:
+        """The end of a choice; an error frame if it failed."""
+        ...
+
+    def end(self, usage: Mapping[str, Any]) -> bytes:
+        """What closes the stream, once every choice has its finish."""
+        ...
+
+
+class Collecting(Protocol):
+    """Gathers the same pieces for a response that is not streamed; `events` is what was told on the way."""
+
+    events: list[dict[str, Any]]
+
+    def piece(self, choice: int, piece: Piece) -> None:
+        """Take a piece of a choice."""
+        ...
+
+    def finish(self, choice: int, finish: Finish) -> None:
+        """The choice is over."""
+        ...
+
+    def answer(self, usage: Mapping[str, Any]) -> Chunk:
+        """The whole response."""
+        ...
+
+
+class StreamEncoder:
+    """Encodes one streamed response. `include_usage`: the client asked for a last chunk with the usage."""
+
+    def __init__(self, identity: Identity, *, include_usage: bool = False) -> None:
         self._identity = identity
+        self._include_usage = include_usage
         self._spoken: set[int] = set()
 
     def piece(self, choice: int, piece: Piece) -> bytes:
@@ -147,9 +182,10 @@ class StreamEncoder:
             return bytes(finish.raw)
         return sse(self._chunk(choice, self._role(choice), finish.reason))
 
-    def usage(self, usage: Mapping[str, Any]) -> bytes:
-        """The last chunk before `[DONE]` of a client that asked for usage."""
-        return sse(self._head() | {"choices": [], "usage": usage})
+    def end(self, usage: Mapping[str, Any]) -> bytes:
+        """The usage chunk, if the client asked for it, and `[DONE]`."""
+        told = sse(self._head() | {"choices": [], "usage": usage}) if self._include_usage else b""
+        return told + DONE
 
     def _role(self, choice: int) -> dict[str, Any]:
         """The role, for the first delta of a choice."""

@@ -69,6 +69,8 @@ def build(record: InterruptionRecord, policy: Policy) -> Example | str:
     cut, closing = record.interruption, record.closing
     if not isinstance(record.provenance.messages, (list, tuple)) or not cut.claim.text.strip():
         return "no text"
+    if record.provenance.route == "completions":
+        return "raw completion"  # no chat template made its prompt
     if closing is None or closing.continuation not in IN_PLACE:
         return "not continued in place"
     if cut.correct == "restart" or cut.claim.channel == "tool_calls":
