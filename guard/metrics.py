@@ -29,6 +29,7 @@ class Metrics:
         self.outcomes = self._counter("outcomes", "How interruptions ended.", (*served, "outcome", "continuation"))
         self.verdicts = self._counter("verdicts", "Verdicts of checks on segments.", ("check", "status", "disposition"))
         self.unscanned = self._counter("unscanned", "Segments a check did not judge.", ("check", "why"))
+        self.forwarded = self._counter("forwarded", "Requests passed on as they were.", ("model", "route", "status"))
         self.discarded = self._counter("discarded_tokens", "Tokens generated and thrown away.", served)
         self.left = self._counter("client_left", "Clients that left before the end.", served)
         self.store_errors = self._counter("store_errors", "Records that could not be written.", ("record",))

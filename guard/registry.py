@@ -139,5 +139,6 @@ def first_error(error: ValidationError, *, show: bool = True) -> str:
     """The first thing pydantic found, on one line: where, what, and the value unless it may be a secret."""
     first = error.errors(include_url=False)[0]
     where = ".".join(str(part) for part in first["loc"]) or "the file"
-    value = "" if not show or first["type"] in ("missing", "value_error") else f" (got {first['input']!r})"
+    untold = ("missing", "value_error", "extra_forbidden")  # what stands where nothing may stand could be anything
+    value = "" if not show or first["type"] in untold else f" (got {first['input']!r})"
     return f"{where}: {first['msg'].removeprefix('Value error, ')}{value}"

@@ -12,8 +12,9 @@ from typing import Annotated, Any, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from guard.backends import Timeouts
 from guard.errors import ConfigError
-from guard.registry import first_error
+from guard.registry import first_error, shipped
 
 WORLD = Path(__file__).parent / "world"
 """The built-in world: its facts and its tiny policy model."""
@@ -67,8 +68,8 @@ class ServerSettings(_Model):
 
     `client_keys_file` holds one key a line; with it, Authorization is guard's and never goes upstream. The admin key
     opens `/guard/*` beyond loopback; it is read from the environment variable named here. `keep_alive_s`: how long a
-    stream may be silent before a comment is sent. `forward`: what else is asked for under /v1 goes to the upstream as it
-    is; without it that is a 404.
+    stream may be silent before a comment is sent. `forward`: what else is asked for under /v1 goes to the upstream as
+    it is; without it that is a 404.
     """
 
     host: str = "127.0.0.1"
@@ -91,8 +92,8 @@ class Settings(_Model):
     policies: Policies = Policies()
     store: StoreSettings = StoreSettings()
     server: ServerSettings = ServerSettings()
-    timeouts: Mapping[str, float] = Field(default_factory=dict)
-    """`connect_s`, `first_token_s`, `idle_s`, `total_s`: handed to every `openai` backend that sets none itself."""
+    timeouts: Timeouts = Timeouts()
+    """For every backend that has an upstream to wait for; a model's own `timeouts` win over it, one by one."""
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Self:
@@ -119,10 +120,43 @@ def validated(document: Any, where: str) -> Settings:
 
 
 def read_settings(path: Path) -> Settings:
-    """A guard.yaml. Paths in it are relative to its folder. Raises ConfigError, one line."""
+    """A guard.yaml. Files that it names are relative to its folder. Raises ConfigError, one line."""
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
         settings = validated(document, repr(str(path)))
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise ConfigError(f"{str(path)!r} cannot be read: {' '.join(str(error).split())}") from None
-    return settings.model_copy(update={"facts": tuple(path.parent / fact for fact in settings.facts)})
+    return _placed(settings, path.parent)
+
+
+def _placed(settings: Settings, folder: Path) -> Settings:
+    """The settings with their files where the file that names them is. A store's URL is SQLAlchemy's, not a path."""
+    keys = settings.server.client_keys_file
+    server = settings.server.model_copy(update={"client_keys_file": keys and folder / keys})
+    policies = Policies(
+        default=_policy(settings.policies.default, folder),
+        allowed=tuple(_policy(name, folder) for name in settings.policies.allowed),
+    )
+    return settings.model_copy(
+        update={
+            "facts": tuple(folder / fact for fact in settings.facts),
+            "models": tuple(_placed_model(entry, folder) for entry in settings.models),
+            "policies": policies,
+            "server": server,
+        }
+    )
+
+
+def _placed_model(entry: ModelEntry, folder: Path) -> ModelEntry:
+    """A script is a file; a model or a tokenizer is one where it says so (`./`, `../`), else it may be a hub's name."""
+    options = dict(entry.options)
+    for name in ("script", "model", "tokenizer"):
+        value = options.get(name)
+        if isinstance(value, str) and (name == "script" or value.startswith(("./", "../"))):
+            options[name] = str(folder / value)
+    policy = entry.policy and _policy(entry.policy, folder)
+    return entry.model_copy(update={"options": options, "policy": policy})
+
+
+def _policy(name: str, folder: Path) -> str:
+    return str(folder / name) if name not in shipped() and (folder / name).is_file() else name

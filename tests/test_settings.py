@@ -33,12 +33,12 @@ timeouts: {connect_s: 1}
     first, second = settings.models
     assert (first.backend, first.policy) == ("openai", "strict")
     assert first.options == {"base_url": "http://localhost:8000/v1", "model": "Q/Q", "api_key_env": "KEY"}
-    assert second.options == {"script": "s.yaml"}
+    assert second.options == {"script": str(tmp_path / "s.yaml")}
     assert settings.facts == (tmp_path / "facts.jsonl", Path("/abs/facts.jsonl"))
     assert (settings.policies.default, settings.policies.allowed) == ("strict", ("strict",))
     assert (settings.store.url, settings.store.retention_days) == ("sqlite:///x.db", 0)
     assert (settings.server.host, settings.server.port, settings.server.max_body_mb) == ("::1", 0, 0.5)
-    assert settings.timeouts == {"connect_s": 1}
+    assert (settings.timeouts.connect_s, settings.timeouts.idle_s) == (1, 60)
 
 
 def test_what_is_left_out_has_a_safe_default(tmp_path: Path) -> None:
@@ -101,3 +101,30 @@ def test_settings_are_frozen() -> None:
     settings = Settings.model_validate({"models": [{"name": "m"}]})
     with pytest.raises(ValueError, match="frozen"):
         settings.timeouts = {}  # type: ignore[misc]
+
+
+def test_files_are_found_beside_the_file_that_names_them(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("name: mine\n")
+    text = """
+models:
+  - {name: s, backend: scripted, script: s.yaml, policy: mine.yaml}
+  - {name: t, backend: transformers, model: ./model, tokenizer: ../tokenizer}
+  - {name: h, backend: transformers, model: Qwen/Qwen3-8B, policy: strict}
+policies: {default: mine.yaml, allowed: [strict, mine.yaml, nope.yaml]}
+server: {client_keys_file: keys}
+"""
+    settings = read_settings(write(tmp_path, text))
+    scripted, local, hub = settings.models
+    assert (scripted.options, scripted.policy) == ({"script": str(tmp_path / "s.yaml")}, str(tmp_path / "mine.yaml"))
+    assert local.options == {"model": str(tmp_path / "model"), "tokenizer": str(tmp_path / "../tokenizer")}
+    assert (hub.options, hub.policy) == ({"model": "Qwen/Qwen3-8B"}, "strict")
+    mine = str(tmp_path / "mine.yaml")
+    assert (settings.policies.default, settings.policies.allowed) == (mine, ("strict", mine, "nope.yaml"))
+    assert settings.server.client_keys_file == tmp_path / "keys"
+
+
+def test_a_misplaced_secret_is_not_repeated(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read_settings(write(tmp_path, MODEL + "api_key: sk-very-secret\n"))
+    assert "api_key" in str(caught.value)
+    assert "sk-very-secret" not in str(caught.value)

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol, TypeAlias
+from typing import Annotated, Any, ClassVar, Protocol, TypeAlias, runtime_checkable
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from guard.core.events import Event
 from guard.core.types import Channel, Resume
@@ -94,6 +94,76 @@ class Turn(Protocol):
     async def close(self) -> None:
         """Cancel what still runs and free what is held. Safe to call twice."""
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verbatim:
+    """A request that is passed on as it is.
+
+    Attributes:
+        path: behind the upstream's base URL, as the client wrote it (percent-encoding included), no leading slash.
+        query: as the client wrote it.
+        headers: the client's that may go upstream, lower-case names.
+    """
+
+    method: str
+    path: str
+    query: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class VerbatimAnswer(Protocol):
+    """Its answer, as it came: nothing decoded."""
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        ...
+
+    @property
+    def headers(self) -> Sequence[tuple[str, str]]:
+        """What may go to a client, in order; lower-case names."""
+        ...
+
+    def body(self) -> AsyncIterator[bytes]:
+        """The bytes, as reads bring them. Raises UpstreamError if they end too early."""
+        ...
+
+    def close(self) -> None:
+        """Let go of it. Safe to call twice."""
+        ...
+
+
+@runtime_checkable
+class Forwarder(Protocol):
+    """What a backend may have besides: a server behind it that answers more than chats."""
+
+    async def forward(self, request: Verbatim) -> VerbatimAnswer:
+        """Pass a request on; returns once the answer has begun. Raises UpstreamError."""
+        ...
+
+    async def models(self, headers: Mapping[str, str]) -> Sequence[Mapping[str, Any]]:
+        """The entries of its `/models`; none if it cannot be reached."""
+        ...
+
+
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class Timeouts(BaseModel):
+    """Patience with an upstream, in seconds.
+
+    `connect_s`: name, TCP and TLS. `first_token_s`: from the request to the first event. `idle_s`: between two reads,
+    keep-alive comments included. `total_s`: a whole attempt.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    connect_s: Seconds = 5
+    first_token_s: Seconds = 60
+    idle_s: Seconds = 60
+    total_s: Seconds = 900
 
 
 class Options(BaseModel):

@@ -118,9 +118,9 @@ class ScriptedBackend:
         """Nothing is held."""
 
     def begin(self, request: ChatRequest) -> ScriptedTurn:
-        """A turn with the first answer whose `when` is found in the last user message."""
+        """A turn with the first answer whose `when` is found in the last user message, or in the raw prompt."""
         asked = [str(m.get("content", "")) for m in request.messages if m["role"] == "user"]
-        question = asked[-1] if asked else ""
+        question = request.prompt or (asked[-1] if asked else "")
         for answer in self._answers:
             if re.search(answer.when, question):
                 self.open_turns += 1

@@ -48,6 +48,8 @@ class Choice(msgspec.Struct, gc=False):
     logprobs: Any = None
     message: Delta | None = None
     text: str | None = None
+    token_ids: Any = None
+    prompt_token_ids: Any = None
 
 
 class Chunk(msgspec.Struct, gc=False):
@@ -56,6 +58,7 @@ class Chunk(msgspec.Struct, gc=False):
     choices: list[Choice] | None = None
     usage: dict[str, Any] | None = None
     error: Any = None
+    prompt_token_ids: Any = None
 
 
 Text: TypeAlias = tuple[Literal["reasoning", "content"], str, str]
@@ -91,6 +94,13 @@ def texts(choice: Choice) -> list[Text]:
     if delta.content:
         found.append(("content", delta.content, "content"))
     return found
+
+
+def parts(choice: Choice) -> int:
+    """How many things a choice brings: texts, calls, a finish."""
+    delta = choice.delta or choice.message
+    calls = delta.tool_calls if delta is not None and delta.tool_calls else ()
+    return len(texts(choice)) + len(calls) + bool(choice.finish_reason)
 
 
 def _reasoning(delta: Delta) -> list[Text]:

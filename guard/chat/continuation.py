@@ -10,12 +10,14 @@ continuation is given to it. Rules:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from guard.backends import ChatRequest
-from guard.core.types import Channel, Continuation, Resume
+from guard.chat.asked import conversation, extended
+from guard.chat.prefill import Dialect, Prefill, in_content, in_reasoning
+from guard.core.types import Continuation, Resume
 
 Route = Literal["chat/completions", "completions"]
 Body = dict[str, Any]
@@ -30,17 +32,17 @@ _CHAT_ONLY = (
     | {"chat_template", "chat_template_kwargs", "reasoning", "reasoning_effort", "thinking", "include_reasoning"}
     | {"separate_reasoning", "reasoning_format", "prompt", "suffix", "echo", "best_of", *_CONTINUING}
 )
-# Constrained decoding under its vendors' names: a grammar would begin anew in the middle of the text.
-_CONSTRAINTS = ("guided_", "structured_outputs", "grammar", "json_schema", "regex", "ebnf", "structural_tag")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """One request to make: where, with what, and how it continues the turn (None: it begins it)."""
+    """One request to make: where, with what, and how it continues the turn (None: it begins it). `told`: the message
+    that is to be gone on with, where the upstream might begin another one instead."""
 
     route: Route
     body: Body
     continuation: Continuation | None
+    told: str | None = None
 
 
 def first(request: ChatRequest, model: str | None) -> Call:
@@ -48,7 +50,19 @@ def first(request: ChatRequest, model: str | None) -> Call:
     body = _streamed(dict(request.body), model)
     if request.n != (body.get("n") or 1):
         body["n"] = request.n
-    return Call(route="chat/completions", body=body, continuation=None)
+    route: Route = "chat/completions" if request.prompt is None else "completions"
+    return Call(route=route, body=body, continuation=None)
+
+
+def raw(request: ChatRequest, model: str | None, choice: int, resume: Resume) -> Call:
+    """A raw completion goes on from its prompt with the text so far behind it."""
+    body = _seeded(_streamed(dict(request.body), model), choice)
+    body["prompt"] = (request.prompt or "") + resume.kept.get("content", "")
+    if "n" in body:
+        body["n"] = 1
+    if resume.max_tokens is not None:
+        body["max_tokens"] = resume.max_tokens
+    return Call(route="completions", body=body, continuation="text_exact")
 
 
 def tool_answers(request: ChatRequest, model: str | None, choice: int, resume: Resume, form: str) -> Call:
@@ -57,7 +71,7 @@ def tool_answers(request: ChatRequest, model: str | None, choice: int, resume: R
     `form` is the field the upstream sends reasoning in: an upstream that has one wants its reasoning back between a
     call and its answer (DeepSeek refuses the request without it).
     """
-    messages = [*_conversation(request), *_answered(request, resume, form)]
+    messages = [*conversation(request), *_answered(request, resume, form)]
     return _chat(request, model, choice, resume, messages, "tool_answers")
 
 
@@ -75,9 +89,9 @@ def _answered(request: ChatRequest, resume: Resume, form: str) -> list[Mapping[s
     if not resume.calls:
         return []
     before = {**resume.kept, "content": resume.kept.get("content", "")[: resume.calls_at]}
-    message: Body = {"role": "assistant", "content": _extended(request, before, "content") or None}
+    message: Body = {"role": "assistant", "content": extended(request, before, "content") or None}
     field = form.split("+")[0]
-    if field in ("reasoning_content", "reasoning") and (reasoning := _extended(request, before, "reasoning")):
+    if field in ("reasoning_content", "reasoning") and (reasoning := extended(request, before, "reasoning")):
         message[field] = reasoning
     message["tool_calls"] = [
         {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
@@ -91,23 +105,62 @@ def reask(request: ChatRequest, model: str | None, choice: int, resume: Resume, 
     """Ask again: what the client has of the answer as a finished assistant message, then guard's words as the user.
 
     Open reasoning cannot be shown to a server that writes its own, so there the words alone are added and the answer
-    starts again; so it does where content was asked for anew (`restart`) or none was sent. Calls that were answered
-    earlier in the turn stand where they were made.
+    starts again; so it does where content was asked for anew (`restart`) or none was sent. Then the words go into the
+    user's own message if that is plain text: templates that demand alternating roles refuse a second one. Calls that
+    were answered earlier in the turn stand where they were made.
     """
-    messages = [*_conversation(request), *_answered(request, resume, form)]
+    messages = [*conversation(request), *_answered(request, resume, form)]
     again = resume.restart or resume.open_channel == "reasoning"
     if resume.calls:
         written = "" if again else _behind_calls(resume)
     else:
-        written = _prefix(request, "content") + ("" if again else resume.sent.get("content", ""))
+        written = request.prefix.get("content", "") + ("" if again else resume.sent.get("content", ""))
     if written:
         messages.append({"role": "assistant", "content": written})
-    messages.append({"role": "user", "content": resume.message})
-    return _chat(request, model, choice, resume, messages, "reask")
+    return _chat(request, model, choice, resume, _with_word(messages, resume.message), "reask")
 
 
-def exact(request: ChatRequest, model: str | None, choice: int, resume: Resume, prompt: str, budget: int) -> Call:
-    """Continue from the very text: a rendered prompt for `/completions`.
+def _with_word(messages: list[Mapping[str, Any]], word: str) -> list[Mapping[str, Any]]:
+    last = messages[-1] if messages else {}
+    said = last.get("content")
+    if last.get("role") == "user" and isinstance(said, str):
+        return [*messages[:-1], {**last, "content": f"{said}\n\n{word}" if said else word}]
+    return [*messages, {"role": "user", "content": word}]
+
+
+def prefilled(
+    request: ChatRequest, model: str | None, choice: int, resume: Resume, dialect: Dialect, form: str, opening: str
+) -> Call | None:
+    """Send the turn so far as a last message to go on with, or None where it has no text or the dialect no word for it.
+
+    Calls that were answered earlier stand where they were made; then only the content behind them goes on.
+    """
+    reasoning, content = (extended(request, resume.kept, channel) for channel in ("reasoning", "content"))
+    asked: Prefill | None
+    if resume.open_channel == "reasoning":
+        told, asked = reasoning, None if resume.calls else in_reasoning(dialect, reasoning, opening)
+    elif resume.calls:
+        told = _behind_calls(resume)
+        asked = in_content(dialect, told)
+    else:
+        told, asked = content, in_content(dialect, content, reasoning, form)
+    if asked is None or not told.strip():
+        return None
+    messages = [*conversation(request), *_answered(request, resume, form), asked.message]
+    call = _chat(request, model, choice, resume, messages, "field_prefill")
+    return replace(call, body={**call.body, **asked.flags}, told=told)
+
+
+def from_ids(request: ChatRequest, model: str | None, choice: int, resume: Resume, ids: Sequence[int]) -> Call:
+    """Continue from token ids in the chat route (SGLang), where tools and formats are still the server's."""
+    call = _chat(request, model, choice, resume, list(conversation(request)), "token_exact")
+    return replace(call, body={**call.body, "input_ids": ids})
+
+
+def exact(
+    request: ChatRequest, model: str | None, choice: int, resume: Resume, prompt: str | Sequence[int], budget: int
+) -> Call:
+    """Continue from the very text or the very token ids: a prompt for `/completions`.
 
     `budget` is the token limit where the request set none: servers' own default is 16 tokens.
     """
@@ -115,34 +168,12 @@ def exact(request: ChatRequest, model: str | None, choice: int, resume: Resume, 
     body = _seeded(_streamed(body, model), choice)
     body["prompt"] = prompt
     body["max_tokens"] = budget if resume.max_tokens is None else resume.max_tokens
-    return Call(route="completions", body=body, continuation="text_exact")
+    return Call(route="completions", body=body, continuation="text_exact" if isinstance(prompt, str) else "token_exact")
 
 
-def plain_messages(request: ChatRequest) -> list[Mapping[str, Any]] | None:
-    """The conversation as a chat template takes it, without the client's unfinished assistant turn.
-
-    None where a raw completion would lose what the request asked for: tools or their traces, an output format, parts
-    that are not text. `developer` becomes `system`, the name that templates know.
-    """
-    body = request.body
-    kind = body.get("response_format") or {"type": "text"}
-    if body.get("tools") or body.get("functions") or not isinstance(kind, Mapping) or kind.get("type") != "text":
-        return None
-    if any(name.startswith(_CONSTRAINTS) and value for name, value in body.items()):
-        return None
-    messages = [_plain(message) for message in _conversation(request)]
-    return None if None in messages else [message for message in messages if message is not None]
-
-
-def template_variables(body: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What the request hands to the chat template (`chat_template_kwargs`: vLLM, SGLang, transformers serve)."""
-    variables = body.get("chat_template_kwargs")
-    return variables if isinstance(variables, Mapping) else {}
-
-
-def full(request: ChatRequest, resume: Resume) -> dict[Channel, str]:
-    """The assistant's turn so far by channel, the client's own beginning of it included once."""
-    return {channel: _extended(request, resume.kept, channel) for channel in ("reasoning", "content")}
+def with_ids(call: Call) -> Call:
+    """The same request, with token ids told in the answer."""
+    return replace(call, body={**call.body, "return_token_ids": True})
 
 
 def _chat(
@@ -178,33 +209,3 @@ def _seeded(body: Body, choice: int) -> Body:
     if isinstance(body.get("seed"), int):
         body["seed"] += choice
     return body
-
-
-def _conversation(request: ChatRequest) -> list[Mapping[str, Any]]:
-    """The messages without the client's unfinished assistant turn."""
-    messages = list(request.messages)
-    if request.prefix and messages and messages[-1].get("role") == "assistant":
-        messages.pop()
-    return messages
-
-
-def _prefix(request: ChatRequest, channel: Channel) -> str:
-    return request.prefix.get(channel, "")
-
-
-def _extended(request: ChatRequest, turn: Mapping[Channel, str], channel: Channel) -> str:
-    prefix, text = _prefix(request, channel), turn.get(channel, "")
-    return text if text.startswith(prefix) else prefix + text
-
-
-def _plain(message: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """A message whose content is a string, or None if it holds more than text."""
-    if message.get("role") == "tool" or message.get("tool_calls"):
-        return None
-    content = message.get("content")
-    if isinstance(content, list):
-        if not all(isinstance(part, Mapping) and part.get("type") == "text" for part in content):
-            return None
-        content = "".join(str(part.get("text", "")) for part in content)
-    role = "system" if message.get("role") == "developer" else message.get("role")
-    return {**message, "role": role, "content": content or ""}

@@ -6,9 +6,12 @@ Pure and sans I/O, one `Reader` a call: `feed` what each read brought, `whole` f
 Rules:
   One read gives at most one batch, and what came before an error comes out: `error` is looked at after the items.
   An event that amounts to one thing keeps its bytes (`raw`); one that is split into several loses them, for they
-  cannot be sent twice. Attempts that continue a turn keep none: their chunks bear another id, a second role and
-  perhaps another choice's index, so they are encoded anew, and their chunks without text are dropped.
-  Usage may be told several times in an attempt; the latest counts.
+  cannot be sent twice, and what of it nobody reads follows its text as an `Extra`. Attempts that continue a turn keep
+  none: their chunks bear another id, a second role and perhaps another choice's index, so they are encoded anew, and
+  their chunks without text are dropped.
+  Usage may be told several times in an attempt; the latest counts, and no bytes keep it: it would pass the count of
+  one attempt off as that of the answer. An event that tells it keeps the rest of its bytes only if nobody could write
+  them anew.
   After a choice's finish nothing of it comes out.
 """
 
@@ -20,39 +23,19 @@ from typing import Any
 import msgspec
 
 from guard.backends import Item, Usage
-from guard.chat.chunks import Choice, Text, arguments, decode, only, texts
+from guard.chat.chunks import Choice, Chunk, Text, arguments, decode, only, parts, texts
+from guard.chat.progress import Mark, Place, Progress
+from guard.chat.rest import rest, without_usage
 from guard.chat.sse import EVENT_LIMIT, EventReader
 from guard.chat.tags import Piece, TagSplitter
+from guard.chat.tokens import Collector
 from guard.core.events import Delta, Event, Extra, Finished, Opened, ToolDelta
+from guard.core.tape import split_logprobs
 from guard.core.types import Continuation
 from guard.errors import UpstreamDisconnected, UpstreamError
 
 SHOWN = 200
 """Characters of an upstream's words that a message repeats."""
-
-
-class _State:
-    """What is known of one choice: guard's index, the splitter while tags may come, the tool calls begun."""
-
-    __slots__ = ("calls", "done", "index", "splitter")
-
-    def __init__(self, index: int, splitter: TagSplitter | None) -> None:
-        self.index = index
-        self.splitter = splitter
-        self.done = False
-        self.calls: list[str] = []
-
-    def position(self, index: int | None, id_: str) -> int:
-        """A call's index; where the upstream gives none, an id not seen before begins the next one."""
-        if index is None and (not self.calls or (id_ and id_ not in self.calls)):
-            index = len(self.calls)
-        elif index is None:
-            index = self.calls.index(id_) if id_ else len(self.calls) - 1
-        while len(self.calls) <= index < 1024:  # more calls than any model makes: an index is not a size to trust
-            self.calls.append("")
-        if id_ and 0 <= index < len(self.calls):
-            self.calls[index] = id_
-        return index
 
 
 class Reader:
@@ -65,6 +48,7 @@ class Reader:
         splitter: makes the tag splitter of a choice, or None where content is never split.
         forms: guard's index -> the field that reasoning came in; written here, and read for text that comes in none.
         continuation: how a cut turn is continued, for `Opened`.
+        collector: takes token ids out of the chunks, where they were asked for.
 
     Attributes:
         error: set once the upstream has failed; nothing follows the items returned with it.
@@ -80,15 +64,17 @@ class Reader:
         splitter: Callable[[], TagSplitter | None],
         forms: dict[int, str],
         continuation: Continuation | None = None,
+        collector: Collector | None = None,
     ) -> None:
         self.error: UpstreamError | None = None
         self.done = False
         self._number = number
         self._where = where
         self._forms = forms
+        self._collector = collector
         self._events = EventReader()
         self._opening: list[Item] | None = [(i, Opened(number, continuation)) for i in choices.values()]
-        self._states = {theirs: _State(ours, splitter()) for theirs, ours in choices.items()}
+        self._states = {theirs: Progress(ours, splitter()) for theirs, ours in choices.items()}
         self._usage: dict[str, Any] | None = None
         self._told: dict[str, Any] | None = None
 
@@ -151,23 +137,25 @@ class Reader:
             return
         if chunk.error is not None:
             raise self._reported(chunk.error, data)
-        raw = raw if self._number == 0 else None
+        data, raw = self._kept(chunk, data, raw)
         choices = chunk.choices or ()
         if chunk.usage is not None:
             self._usage = chunk.usage
             if not choices or any(choice.finish_reason for choice in choices):
                 self._tell_usage(items)
-            if not choices:
-                return
-            raw = None  # it would pass the count of one attempt off as that of the answer
+            raw = None if raw is None else _uncounted(data, bool(choices))
         if len(choices) == 1:
-            self._choice(choices[0], raw, items)
-            return
-        before = len(items)
-        for choice in choices:
-            self._choice(choice, None, items)
-        if len(items) == before and raw is not None:
+            self._choice(choices[0], Place(data, 0, raw), items)
+        elif any(map(parts, choices)):
+            for position, choice in enumerate(choices):
+                self._choice(choice, Place(data, position), items)
+        elif raw is not None:
             self._extra(raw, items)
+
+    def _kept(self, chunk: Chunk, data: bytes, raw: bytes | None) -> tuple[bytes, bytes | None]:
+        """What of an event goes on: its data, and its bytes if they are kept."""
+        raw = raw if self._number == 0 else None
+        return (data, raw) if self._collector is None else self._collector.take(chunk, data, raw)
 
     def _unreadable(self, data: bytes, error: msgspec.DecodeError) -> None:
         if data.strip() == b"[DONE]":
@@ -185,57 +173,76 @@ class Reader:
         )
 
     def _extra(self, raw: bytes, items: list[Item]) -> None:
-        state = next(iter(self._states.values()))
-        if not state.done:
+        state = next((state for state in self._states.values() if not state.done), None)
+        if state is not None:
             items.append((state.index, Extra(self._number, raw)))
 
-    def _choice(self, choice: Choice, raw: bytes | None, items: list[Item]) -> None:
+    def _choice(self, choice: Choice, at: Place, items: list[Item]) -> None:
         state = self._states.get(choice.index or 0)
         if state is None or state.done:
             return
         delta = choice.delta or choice.message
-        if raw is not None and delta is not None and not choice.finish_reason and not delta.tool_calls:
+        if at.raw is not None and delta is not None and not choice.finish_reason and not delta.tool_calls:
             text = only(delta)
             if text is not None:  # what nearly every chunk is
-                self._text(state, text, raw, choice.logprobs, items)
+                self._text(state, text, at, choice.logprobs, items)
                 return
-        found = texts(choice)
-        calls = delta.tool_calls if delta is not None and delta.tool_calls else ()
-        parts = len(found) + len(calls) + bool(choice.finish_reason)
-        if parts != 1:
-            if not parts and raw is not None:
-                items.append((state.index, Extra(self._number, raw)))
-            raw = None
-        for text in found:
-            self._text(state, text, raw, choice.logprobs, items)
-        for position, call in enumerate(calls):
-            self._call(state, call, position, raw, items, whole=choice.message is not None)
+        many = parts(choice)
+        if not many and at.raw is not None:
+            items.append((state.index, Extra(self._number, at.raw)))
+        elif many == 1 and at.raw is not None:
+            self._parts(state, choice, at, items)
+        else:
+            self._split(state, choice, at, items)
         if choice.finish_reason:
             self._flush(state, items)
             state.done = True
-            items.append((state.index, Finished(self._number, choice.finish_reason, raw)))
+            items.append((state.index, Finished(self._number, choice.finish_reason, at.raw if many == 1 else None)))
 
-    def _text(self, state: _State, text: Text, raw: bytes | None, logprobs: Any, items: list[Item]) -> None:
+    def _parts(self, state: Progress, choice: Choice, at: Place, items: list[Item]) -> list[int]:
+        """The texts and calls of a choice; the indexes of the calls."""
+        logprobs = choice.logprobs
+        found = texts(choice)
+        for number, text in enumerate(found, 1):
+            own, logprobs = (logprobs, None) if number == len(found) else split_logprobs(logprobs, len(text[1]))
+            self._text(state, text, at, own, items)
+        delta, whole = choice.delta or choice.message, choice.message is not None
+        calls = delta.tool_calls if delta is not None and delta.tool_calls else ()
+        return [self._call(state, call, number, at.raw, items, whole=whole) for number, call in enumerate(calls)]
+
+    def _split(self, state: Progress, choice: Choice, at: Place, items: list[Item]) -> None:
+        """Each part for itself, and behind them what is left."""
+        calls = self._parts(state, choice, Place(at.data, at.position), items)
+        if self._number == 0:
+            self._rest(state, items, rest(at.data, at.position, calls, logprobs=not texts(choice)))
+
+    def _rest(self, state: Progress, items: list[Item], left: bytes | None) -> None:
+        if left is not None:
+            items.append((state.index, Extra(self._number, left)))
+
+    def _text(self, state: Progress, text: Text, at: Place, logprobs: Any, items: list[Item]) -> None:
         channel, words, form = text
         if channel == "reasoning":
             self._forms[state.index] = form
         if state.splitter is not None:
             if form == "content":
-                self._pieces(state, state.splitter.feed(words, (raw, logprobs)), items)
+                self._pieces(state, state.feed(words, Mark(at.raw, logprobs, at.data)), items)
                 return
             self._flush(state, items)  # reasoning has a field of its own: the content needs no splitting
-        items.append((state.index, Delta(self._number, channel, words, raw, form, (), logprobs)))
+        items.append((state.index, Delta(self._number, channel, words, at.raw, form, (), logprobs)))
 
-    def _pieces(self, state: _State, pieces: list[Piece], items: list[Item]) -> None:
+    def _pieces(self, state: Progress, pieces: list[Piece], items: list[Item]) -> None:
         for kind, text, mark in pieces:
-            raw, logprobs = mark or (None, None)
+            raw, logprobs = (None, None) if mark is None else mark[:2]
+            if raw is not None:
+                state.came_out(mark)
             event = self._piece(state, kind, text, raw, logprobs)
             if event is not None:
                 items.append((state.index, event))
-        if state.splitter is not None and state.splitter.settled:
-            state.splitter = None
+        for torn in state.settle():
+            self._rest(state, items, rest(torn.data, 0, logprobs=True))
 
-    def _piece(self, state: _State, kind: str, text: str, raw: bytes | None, logprobs: Any) -> Event | None:
+    def _piece(self, state: Progress, kind: str, text: str, raw: bytes | None, logprobs: Any) -> Event | None:
         if kind == "content":
             return Delta(self._number, "content", text, raw, "content", (), logprobs)
         form = self._forms.setdefault(state.index, "inline")
@@ -245,22 +252,27 @@ class Reader:
             return None
         return Extra(self._number, raw, text, "open" if kind == "open" else "close")
 
-    def _flush(self, state: _State, items: list[Item]) -> None:
+    def _flush(self, state: Progress, items: list[Item]) -> None:
         if state.splitter is not None:
-            pieces = state.splitter.flush()
-            self._pieces(state, pieces, items)
-            state.splitter = None
+            self._pieces(state, state.splitter.flush(), items)
 
     def _call(
-        self, state: _State, call: Any, position: int, raw: bytes | None, items: list[Item], *, whole: bool
-    ) -> None:
+        self, state: Progress, call: Any, position: int, raw: bytes | None, items: list[Item], *, whole: bool
+    ) -> int:
         self._flush(state, items)
         id_ = call.id or ""
         index = position if whole and call.index is None else state.position(call.index, id_)
         name = call.function.name or "" if call.function else ""
         items.append((state.index, ToolDelta(self._number, index, id_, name, arguments(call), raw)))
+        return index
 
     def _tell_usage(self, items: list[Item]) -> None:
         if self._usage is not None and self._usage != self._told:
             self._told = self._usage
             items.append(Usage(self._number, self._usage))
+
+
+def _uncounted(data: bytes, chosen: bool) -> bytes | None:
+    """The bytes of an event that tells the usage without it; None if there is nothing else in them to keep."""
+    left = rest(data, 0 if chosen else None)
+    return left if left is None or not chosen else without_usage(data)

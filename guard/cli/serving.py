@@ -46,12 +46,13 @@ def settings_for(config: Path | None, overrides: Overrides) -> Settings:
 def _without_file(overrides: Overrides) -> Settings:
     if overrides.upstream is None:
         return built_in()
-    if overrides.model is None:
-        raise ConfigError("--upstream needs --model NAME, the name its server knows")
-    options = {"base_url": overrides.upstream, "model": overrides.model}
+    if overrides.model is None and overrides.tokenizer:
+        raise ConfigError("--tokenizer is one model's: name that with --model")
+    options = {"base_url": overrides.upstream}
+    options |= {"model": overrides.model} if overrides.model else {}
     options |= {"tokenizer": overrides.tokenizer} if overrides.tokenizer else {}
     options |= {"reasoning": overrides.reasoning} if overrides.reasoning else {}
-    entry = {"name": overrides.model, "backend": "openai", "options": options}
+    entry = {"name": overrides.model or "*", "backend": "openai", "options": options}
     return validated({"models": [entry]}, "the command line")
 
 
@@ -107,9 +108,13 @@ def listen(host: str, port: int) -> socket.socket:
     return listening
 
 
+def _names(settings: Settings) -> str:
+    return ", ".join("every model of its upstream" if m.name == "*" else m.name for m in settings.models)
+
+
 def _greeting(settings: Settings, url: str) -> str:
-    name = settings.models[0].name
-    first, lines = "Say hello.", [f"guard serves {', '.join(m.name for m in settings.models)} on {url}/v1"]
+    name = "MODEL" if settings.models[0].name == "*" else settings.models[0].name
+    first, lines = "Say hello.", [f"guard serves {_names(settings)} on {url}/v1"]
     if settings.models[0].options.get("model") == str(WORLD / "model"):
         from guard.world.measure import questions  # the built-in world is data that other servers need not read
 

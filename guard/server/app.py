@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -17,6 +18,9 @@ from guard import __version__
 from guard.errors import GuardError, RequestError
 from guard.server import review, wire
 from guard.server.chat import ChatEndpoint
+from guard.server.completions import CompletionsEndpoint
+from guard.server.exchange import passing
+from guard.server.forward import ForwardEndpoint
 from guard.server.gateway import Gateway
 from guard.server.http import AdminOnly, headers_of, require_client_key
 from guard.settings import Settings
@@ -39,8 +43,10 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.gateway = gateway
     app.router.routes.append(Route("/v1/chat/completions", ChatEndpoint(gateway), methods=["POST"]))
+    app.router.routes.append(Route("/v1/completions", CompletionsEndpoint(gateway), methods=["POST"]))
     _add_routes(app, gateway)
     app.include_router(review.router(gateway))
+    app.router.routes.append(Route("/v1/{path:path}", ForwardEndpoint(gateway)))
     _add_error_bodies(app)
     app.add_middleware(AdminOnly, key=gateway.admin_key, host=settings.server.host)
     if settings.server.cors:
@@ -51,11 +57,21 @@ def create_app(settings: Settings) -> FastAPI:
 
 
 def _add_routes(app: FastAPI, gateway: Gateway) -> None:
+    async def listed(request: Request) -> list[dict[str, Any]]:
+        headers = headers_of(request.scope)
+        require_client_key(headers, gateway.client_keys)
+        return await gateway.model_list(passing(headers, gateway.client_keys is not None))
+
     @app.get("/v1/models")
     async def models(request: Request) -> JSONResponse:
-        require_client_key(headers_of(request.scope), gateway.client_keys)
-        data = [{"id": name, "object": "model", "created": 0, "owned_by": "guard"} for name in gateway.models]
-        return JSONResponse({"object": "list", "data": data})
+        return JSONResponse({"object": "list", "data": await listed(request)})
+
+    @app.get("/v1/models/{name:path}")
+    async def model(request: Request, name: str) -> JSONResponse:
+        found = next((entry for entry in await listed(request) if entry["id"] == name), None)
+        if found is None:
+            raise RequestError(f"the model {name!r} does not exist", status=404, param="model", code="model_not_found")
+        return JSONResponse(found)
 
     @app.get("/healthz")
     async def alive() -> JSONResponse:
@@ -99,4 +115,5 @@ def _add_error_bodies(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> JSONResponse:
         message = f"{request.method} {request.url.path}: {error.detail}"
-        return JSONResponse(wire.error_body(message, code=str(error.status_code)), status_code=error.status_code)
+        body = wire.error_body(message, code=str(error.status_code))
+        return JSONResponse(body, status_code=error.status_code, headers=error.headers)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from guard import registry
-from guard.backends import Backend
+from guard.backends import Backend, Forwarder
 from guard.checks import Resources
 from guard.core.policy import Policy, Watch
 from guard.errors import ConfigError, RequestError, StoreError
@@ -53,7 +53,8 @@ class Gateway:
         self.store = Store(settings.store.url)
         self.mode: Mode = "supervise"
         self.models = {entry.name: Served(entry, _backend(entry, settings)) for entry in settings.models}
-        self._model_names = {name: entry.name for entry in settings.models for name in (entry.name, *entry.aliases)}
+        self.known = {name: entry.name for entry in settings.models for name in (entry.name, *entry.aliases)}
+        """Names and aliases -> names."""
         resources = Resources(facts=settings.facts)
         self.policies = {policy.name: registry.load_policy(policy, resources) for policy in _policies(settings)}
         self.default = registry.read_policy(settings.policies.default).name
@@ -93,10 +94,10 @@ class Gateway:
         Raises RequestError 404.
         """
         for known in (name, "*", self.settings.default_model):
-            if known is not None and known in self._model_names:
-                return self.models[self._model_names[known]]
+            if known is not None and known in self.known:
+                return self.models[self.known[known]]
         raise RequestError(
-            f"the model {name!r} does not exist; there are {', '.join(self._model_names)}",
+            f"the model {name!r} does not exist; there are {', '.join(self.known)}",
             status=404,
             param="model",
             code="model_not_found",
@@ -105,13 +106,11 @@ class Gateway:
     async def model_list(self, headers: Mapping[str, str]) -> list[dict[str, Any]]:
         """What `/v1/models` lists: names and aliases, and for `*` what its upstream lists."""
         listed = [
-            {"id": name, "object": "model", "created": 0, "owned_by": "guard"}
-            for name in self._model_names
-            if name != "*"
+            {"id": name, "object": "model", "created": 0, "owned_by": "guard"} for name in self.known if name != "*"
         ]
-        if "*" in self.models and (ask := getattr(self.models["*"].backend, "models", None)) is not None:
+        if "*" in self.models and isinstance(backend := self.models["*"].backend, Forwarder):
             own = {entry["id"] for entry in listed}
-            listed += [entry for entry in await ask(headers) if entry.get("id") not in own]
+            listed += [dict(entry) for entry in await backend.models(headers) if entry.get("id") not in own]
         return listed
 
     def policy(self, name: str | None, entry: ModelEntry) -> LoadedPolicy:
@@ -142,8 +141,10 @@ class Gateway:
 
 def _backend(entry: ModelEntry, settings: Settings) -> Backend:
     options = dict(entry.options)
-    if entry.backend in ("openai", "litellm") and settings.timeouts:
-        options.setdefault("timeouts", dict(settings.timeouts))
+    if "timeouts" in registry.plugin("backends", entry.backend).Options.model_fields:
+        own = options.get("timeouts", {})
+        told = settings.timeouts.model_dump(exclude_unset=True)
+        options["timeouts"] = {**told, **own} if isinstance(own, Mapping) else own
     return registry.backend(entry.backend, options, f"model {entry.name!r}")
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-from collections.abc import Awaitable, Callable, Mapping, Set
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence, Set
 from ipaddress import ip_address
 from typing import Any
 
@@ -97,6 +97,13 @@ class Responder:
     async def json(self, status: int, body: Any, headers: Mapping[str, str] | None = None) -> None:
         """Send a whole JSON response."""
         await self._whole(status, msgspec.json.encode(body), headers or {})
+
+    async def verbatim(self, status: int, headers: Sequence[tuple[str, str]], body: AsyncIterator[bytes]) -> None:
+        """Send an upstream's answer as it comes. One that breaks off is broken off here, without an end."""
+        await self._start(status, [(n.encode("latin-1"), v.encode("latin-1", "replace")) for n, v in headers])
+        async for data in body:
+            await self._send({"type": "http.response.body", "body": data, "more_body": True})
+        await self._send({"type": "http.response.body", "body": b""})
 
     async def error(self, error: GuardError) -> None:
         """Send an error as OpenAI would; an upstream's own body and status as they were."""

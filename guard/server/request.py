@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -18,14 +18,17 @@ from guard.core.types import Channel, Evidence, Passage
 from guard.errors import RequestError
 
 _READ = msgspec.json.Decoder().decode
+_Model = TypeVar("_Model", bound=BaseModel)
 
 
-class _Open(BaseModel):
+class OpenBody(BaseModel):
+    """A client's JSON object: what guard does not know passes."""
+
     # Strict: the upstream gets the value as it came, so it must not be understood as another one here.
     model_config = ConfigDict(extra="allow", strict=True)
 
 
-class _Message(_Open):
+class _Message(OpenBody):
     role: Annotated[str, Field(min_length=1)]
     content: str | list[dict[str, Any]] | None = None
     tool_calls: list[dict[str, Any]] | None = None
@@ -37,21 +40,25 @@ class _Source(BaseModel):
     source: str | None = None
 
 
-class _Guard(BaseModel):
+class GuardFields(BaseModel):
+    """The request field `guard`."""
+
     model_config = ConfigDict(extra="forbid", strict=True)
     policy: str | None = None
     evidence: str | list[str | _Source] = Field(default_factory=list)
 
 
-class _StreamOptions(_Open):
+class StreamOptions(OpenBody):
+    """The request field `stream_options`."""
+
     include_usage: bool | None = None
 
 
-class _Body(_Open):
+class _Body(OpenBody):
     model: Annotated[str, Field(min_length=1)]
     messages: Annotated[list[_Message], Field(min_length=1)]
     stream: bool | None = None
-    stream_options: _StreamOptions | None = None
+    stream_options: StreamOptions | None = None
     n: Annotated[int, Field(ge=1, le=128)] | None = None
     max_tokens: Annotated[int, Field(ge=1)] | None = None
     max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
@@ -62,7 +69,7 @@ class _Body(_Open):
     tools: list[dict[str, Any]] | None = None
     response_format: dict[str, Any] | None = None
     user: str | None = None
-    guard: _Guard | None = None
+    guard: GuardFields | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,18 +100,22 @@ class ChatCall:
 
 def parse_chat(raw: bytes, headers: Mapping[str, str] | None = None) -> ChatCall:
     """Understand a request body. `headers` have lower-case names. Raises RequestError."""
+    return understand(read_document(raw), headers)
+
+
+def understand(document: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> ChatCall:
+    """Understand a chat request that has been read. Raises RequestError."""
     headers = headers or {}
-    document = _document(raw)
-    body = _validated(document)
-    model, _, named = body.model.partition("@")
-    guard = body.guard or _Guard()
+    body = validated(_Body, document)
+    model, named = split_model(body.model)
+    guard = body.guard or GuardFields()
     upstream = {name: value for name, value in document.items() if name != "guard"} | {"model": model}
     kind = (body.response_format or {}).get("type", "text")
     stops = [body.stop] if isinstance(body.stop, str) else body.stop or []
     return ChatCall(
         body=upstream,
         model=model,
-        policy=guard.policy or headers.get("x-guard-policy") or named or None,
+        policy=guard.policy or headers.get("x-guard-policy") or named,
         stream=bool(body.stream),
         include_usage=bool(body.stream_options and body.stream_options.include_usage),
         n=body.n or 1,
@@ -113,12 +124,13 @@ def parse_chat(raw: bytes, headers: Mapping[str, str] | None = None) -> ChatCall
         structured=kind != "text",
         stops=tuple(stop for stop in stops if stop),
         max_tokens=body.max_completion_tokens if body.max_completion_tokens is not None else body.max_tokens,
-        conversation=headers.get("x-guard-conversation") or _conversation(document["messages"]),
+        conversation=headers.get("x-guard-conversation") or conversation(document["messages"]),
         user=body.user or "",
     )
 
 
-def _document(raw: bytes) -> dict[str, Any]:
+def read_document(raw: bytes) -> dict[str, Any]:
+    """The JSON object of a request body. Raises RequestError."""
     try:
         document = _READ(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -128,26 +140,33 @@ def _document(raw: bytes) -> dict[str, Any]:
     return document
 
 
-def _validated(document: Mapping[str, Any]) -> _Body:
+def validated(model: type[_Model], value: Mapping[str, Any], at: str = "") -> _Model:
+    """The value as its model. Raises RequestError, which names the field; `at` is where the value itself stands."""
     try:
-        return _Body.model_validate(document)
+        return model.model_validate(value)
     except ValidationError as error:
         # Of the members of a union that were tried, the one that came furthest is what was meant.
         first = max(error.errors(include_url=False), key=lambda found: len(found["loc"]))
-        path = [str(part) for part in first["loc"] if not _union_member(part)]
+        path = [at] * bool(at) + [str(part) for part in first["loc"] if not _union_member(part)]
         name = ".".join(path)
-        value = "" if first["type"] == "missing" else f" (got {_short(first['input'])})"
-        raise RequestError(f"{name}: {first['msg']}{value}", param=name, code="invalid_value") from None
+        got = "" if first["type"] == "missing" else f" (got {_short(first['input'])})"
+        raise RequestError(f"{name}: {first['msg']}{got}", param=name, code="invalid_value") from None
 
 
 def _union_member(part: int | str) -> bool:
     """Pydantic names the member of a union it tried (`str`, `list[...]`); the client never wrote that."""
-    return isinstance(part, str) and (part in ("str", "_Source") or part.startswith("list["))
+    return isinstance(part, str) and (part in ("str", "_Source") or part.startswith(("list[", "dict[")))
 
 
 def _short(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+def split_model(name: str) -> tuple[str, str | None]:
+    """`model@policy` in two. A leading @ is the model's own."""
+    model, at, policy = name.rpartition("@")
+    return (model, policy or None) if at and model else (name, None)
 
 
 def evidence(messages: Sequence[Mapping[str, Any]], supplied: str | Iterable[Any] = ()) -> Evidence:
@@ -196,7 +215,8 @@ def _prefix(last: Mapping[str, Any]) -> dict[Channel, str]:
     return prefix
 
 
-def _conversation(messages: Sequence[Mapping[str, Any]]) -> str:
+def conversation(messages: Sequence[Mapping[str, Any]]) -> str:
+    """What identifies a conversation whose client does not name it: how it opened."""
     system = [m for m in messages if m["role"] in ("system", "developer")]
     user = [m for m in messages if m["role"] == "user"]
     opening = [_text(m.get("content"), []) for m in system + user[:1]]

@@ -2,7 +2,8 @@
 
 Rules: standard chunks only, never a named event, never a chunk without `choices`; guard's own word rides in the
 `guard` field of an ordinary chunk; what the upstream sent and nobody changed goes out as the bytes it came in; the id
-stays the same across attempts; reasoning is written in the form it was read in.
+stays the same across attempts; reasoning is written in the form it was read in. Usage is told once, at the end: guard
+asks every upstream for it, so what an upstream says of it in other chunks reaches only a client that asked too.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from typing import Any, Protocol, TypeAlias
 
 import msgspec
 
+from guard.chat.merge import Answer
+from guard.chat.rest import without_usage
 from guard.core.events import Finish, Piece
 from guard.core.types import GuardEvent
 
@@ -28,7 +31,6 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 
 _IDENTITY = ("id", "created", "model", "system_fingerprint", "service_tier")
-_TEXT_FIELDS = frozenset({"role", "content", "reasoning_content", "reasoning", "tool_calls", "function_call"})
 
 
 def sse(chunk: Mapping[str, Any]) -> bytes:
@@ -105,22 +107,30 @@ class Identity:
         self._known = False
 
     def learn(self, raw: Any) -> None:
-        """Take over what an upstream's chunk says; the first one decides."""
+        """Take over what an upstream's chunk says. The first one that has an id or a choice decides: Azure sends one
+        before it whose fields are empty."""
         if not self._known and raw is not None:
-            self._known = True
             told = payload(raw)
-            self.fields |= {name: told[name] for name in _IDENTITY if told.get(name) is not None}
+            self._known = bool(told.get("id") or told.get("choices"))
+            self.fields |= {name: told[name] for name in _IDENTITY if told.get(name)}
 
 
 def payload(raw: Any) -> dict[str, Any]:
     """The JSON of an upstream's event, `{}` where it is not one JSON object."""
-    lines = bytes(raw).replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
-    data = b"\n".join(line[5:].removeprefix(b" ") for line in lines if line.startswith(b"data:"))
     try:
-        found = _decode(data)
+        found = _decode(_data(raw))
     except msgspec.DecodeError:
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _data(raw: Any) -> bytes:
+    lines = bytes(raw).replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
+    return b"\n".join(line[5:].removeprefix(b" ") for line in lines if line.startswith(b"data:"))
+
+
+def _choices(chunk: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [choice for choice in chunk.get("choices") or () if isinstance(choice, dict)]
 
 
 class Encoder(Protocol):
@@ -169,8 +179,11 @@ class StreamEncoder:
         """One piece as it goes over the wire."""
         if piece.raw is not None and piece.guard is None:
             self._identity.learn(piece.raw)
-            self._spoken.add(choice)
-            return bytes(piece.raw)
+            if piece.text or piece.call is not None:
+                self._spoken.add(choice)
+            elif choice not in self._spoken:
+                self._spoken |= _roles(piece.raw)
+            return self._untouched(piece.raw)
         chunk = self._chunk(choice, self._role(choice) | delta_fields(piece), None, piece.logprobs)
         return sse(chunk | ({"guard": guard_field(piece.guard)} if piece.guard else {}))
 
@@ -179,13 +192,21 @@ class StreamEncoder:
         if finish.error is not None:
             return sse(error_body(finish.error, kind="upstream_error", code=str(finish.status)))
         if finish.raw is not None:
-            return bytes(finish.raw)
+            self._identity.learn(finish.raw)
+            return self._untouched(finish.raw)
         return sse(self._chunk(choice, self._role(choice), finish.reason))
 
     def end(self, usage: Mapping[str, Any]) -> bytes:
         """The usage chunk, if the client asked for it, and `[DONE]`."""
         told = sse(self._head() | {"choices": [], "usage": usage}) if self._include_usage else b""
         return told + DONE
+
+    def _untouched(self, raw: Any) -> bytes:
+        """The upstream's bytes; without `usage` (null, as a rule) for a client that did not ask for any."""
+        same = bytes(raw)
+        if self._include_usage or b'"usage"' not in same:
+            return same
+        return without_usage(_data(same)) if "usage" in payload(same) else same
 
     def _role(self, choice: int) -> dict[str, Any]:
         """The role, for the first delta of a choice."""
@@ -201,15 +222,17 @@ class StreamEncoder:
         return self._head() | {"choices": [entry]}
 
 
+def _roles(raw: Any) -> set[int]:
+    """The choices that a chunk gives a role."""
+    return {choice.get("index") or 0 for choice in _choices(payload(raw)) if (choice.get("delta") or {}).get("role")}
+
+
 class Collector:
     """The same pieces as one `chat.completion`: the non-streamed answer is the collected stream."""
 
     def __init__(self, identity: Identity, n: int) -> None:
         self._identity = identity
-        self._texts: list[dict[str, list[Any]]] = [{} for _ in range(n)]
-        self._calls: list[dict[int, dict[str, Any]]] = [{} for _ in range(n)]
-        self._extra: list[dict[str, Any]] = [{} for _ in range(n)]
-        self._logprobs: list[dict[str, list[Any]]] = [{} for _ in range(n)]
+        self._answer = Answer(n)
         self._reasons: list[str | None] = [None] * n
         self.events: list[dict[str, Any]] = []
         self.error: Finish | None = None
@@ -219,71 +242,34 @@ class Collector:
         self._identity.learn(piece.raw)
         if piece.guard is not None:
             self.events.append({**guard_field(piece.guard), "choice": choice})
-        if piece.call is not None:
-            self._take_call(choice, piece)
-        elif piece.text:
-            for name, value in delta_fields(piece).items():
-                self._texts[choice].setdefault(name, []).append(value)
-            self._take_logprobs(choice, piece)
         elif piece.raw is not None:
-            self._take_extra(choice, piece.raw)
+            chunk = payload(piece.raw)
+            self._answer.take(chunk if piece.call is None else _same_call(chunk, piece))
+            return
+        if piece.text or piece.call is not None:
+            self._answer.delta(choice, delta_fields(piece), piece.logprobs)
 
     def finish(self, choice: int, finish: Finish) -> None:
         """The choice is over."""
         self._reasons[choice] = finish.reason
         if finish.error is not None:
             self.error = self.error or finish
+        if finish.raw is not None:
+            self._identity.learn(finish.raw)
+            self._answer.take(payload(finish.raw))
 
     def answer(self, usage: Mapping[str, Any]) -> Chunk:
         """The whole response; `guard` lists what was told on the way, in order."""
-        choices = [self._choice(index) for index in range(len(self._texts))]
-        head = {"object": "chat.completion", **self._identity.fields}
+        choices = [self._answer.choice(index, reason) for index, reason in enumerate(self._reasons)]
+        head = {"object": "chat.completion", **self._identity.fields, **self._answer.top}
         guard = {"guard": {"v": VERSION, "events": self.events}} if self.events else {}
         return head | {"choices": choices, "usage": usage} | guard
 
-    def _choice(self, index: int) -> Chunk:
-        message: dict[str, Any] = {"role": "assistant", "content": None}
-        for name, parts in self._texts[index].items():
-            message[name] = _joined(parts)
-        message |= self._extra[index]
-        if calls := self._calls[index]:
-            message["tool_calls"] = [calls[number] for number in sorted(calls)]
-        elif message["content"] is None:
-            message["content"] = ""
-        logprobs = self._logprobs[index] or None
-        return {"index": index, "message": message, "logprobs": logprobs, "finish_reason": self._reasons[index]}
 
-    def _take_call(self, choice: int, piece: Piece) -> None:
-        call = piece.call
-        assert call is not None
-        empty: dict[str, Any] = {"id": "", "type": "function", "function": {"name": "", "arguments": ""}}
-        entry = self._calls[choice].setdefault(call.index, empty)
-        entry["id"] = entry["id"] or call.id
-        entry["function"]["name"] += call.name
-        entry["function"]["arguments"] += call.arguments
-
-    def _take_logprobs(self, choice: int, piece: Piece) -> None:
-        if isinstance(piece.logprobs, dict):
-            for name, entries in piece.logprobs.items():
-                if isinstance(entries, list):
-                    self._logprobs[choice].setdefault(name, []).extend(entries)
-
-    def _take_extra(self, choice: int, raw: Any) -> None:
-        """Fields of a delta that guard does not read (`refusal`, `annotations`, ...): strings and lists add up."""
-        for entry in payload(raw).get("choices") or ():
-            for name, value in (entry.get("delta") or {}).items():
-                old = self._extra[choice].get(name)
-                if name in _TEXT_FIELDS or value is None:
-                    continue
-                adds = isinstance(value, str | list) and type(value) is type(old)
-                self._extra[choice][name] = old + value if adds else value
-
-
-def _joined(parts: Sequence[Any]) -> Any:
-    """Texts in one string; typed parts in one list."""
-    if all(isinstance(part, str) for part in parts):
-        return "".join(parts)
-    typed: list[Any] = []
-    for part in parts:
-        typed += [{"type": "text", "text": part}] if isinstance(part, str) else part
-    return typed
+def _same_call(chunk: Chunk, piece: Piece) -> Chunk:
+    """A chunk's one call with the index it was given and its arguments as text, whatever they came as."""
+    choice = chunk["choices"][0]
+    call: dict[str, Any] = choice["delta"]["tool_calls"][0]
+    read = _call(piece)
+    told = {"index": read["index"]} | ({"function": read["function"]} if "custom" not in call else {})
+    return chunk | {"choices": [choice | {"delta": choice["delta"] | {"tool_calls": [call | told]}}]}

@@ -66,6 +66,7 @@ LABELS = {
     "guard_outcomes": {"model", "policy", "outcome", "continuation"},
     "guard_verdicts": {"check", "status", "disposition"},
     "guard_unscanned": {"check", "why"},
+    "guard_forwarded": {"model", "route", "status"},
     "guard_discarded_tokens": {"model", "policy"},
     "guard_client_left": {"model", "policy"},
     "guard_store_errors": {"record"},

@@ -9,8 +9,8 @@ else `reask`. Its rules stand at the top of each module.
 """
 
 from guard.backends.openai.backend import OpenAIBackend
-from guard.backends.openai.options import OpenAIOptions, Timeouts
+from guard.backends.openai.options import OpenAIOptions
 
 plugin = OpenAIBackend
 
-__all__ = ["OpenAIBackend", "OpenAIOptions", "Timeouts", "plugin"]
+__all__ = ["OpenAIBackend", "OpenAIOptions", "plugin"]

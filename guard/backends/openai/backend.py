@@ -6,14 +6,15 @@ Joins options, connections and tokenizer; knows no chunk and no policy.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from guard.backends import ChatRequest, Options, estimate_tokens
+from guard.backends import ChatRequest, Options, Verbatim, estimate_tokens
 from guard.backends.openai.options import OpenAIOptions
 from guard.backends.openai.template import Template
 from guard.backends.openai.turn import OpenAITurn
 from guard.backends.openai.upstream import Upstream
+from guard.backends.openai.verbatim import Answer
 
 
 class OpenAIBackend:
@@ -42,6 +43,15 @@ class OpenAIBackend:
     def begin(self, request: ChatRequest) -> OpenAITurn:
         """A turn for this request; nothing is sent yet."""
         return OpenAITurn(request, self._options, self._upstream, self._template)
+
+    async def forward(self, request: Verbatim) -> Answer:
+        """Pass a request on as it is; see `guard.backends.Forwarder`."""
+        return await self._upstream.pass_on(request)
+
+    async def models(self, headers: Mapping[str, str]) -> Sequence[Mapping[str, Any]]:
+        """The entries of the server's `/models`."""
+        _, entries = await self._upstream.models(headers)
+        return [entry for entry in entries if isinstance(entry, dict)]
 
     def count(self, text: str) -> int:
         """Tokens of `text`: exact with a tokenizer, else estimated."""

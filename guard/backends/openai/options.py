@@ -11,28 +11,15 @@ from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
 
-from guard.backends import Options
+from guard.backends import Options, Timeouts
+from guard.chat.prefill import Dialect
 from guard.errors import ConfigError
 
-Seconds = Annotated[float, Field(gt=0)]
 Reasoning = Literal["auto", "field", "inline", "inline_open"]
-
-
-class Timeouts(BaseModel):
-    """Patience with the upstream, in seconds.
-
-    `connect_s`: name, TCP and TLS. `first_token_s`: from the request to the first event. `idle_s`: between two reads,
-    keep-alive comments included. `total_s`: a whole attempt.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    connect_s: Seconds = 5
-    first_token_s: Seconds = 60
-    idle_s: Seconds = 60
-    total_s: Seconds = 900
+Route = Literal["completions", "input_ids"]
+Best = Literal["auto", "token_exact", "text_exact", "field_prefill", "reask"]
 
 
 class OpenAIOptions(Options):
@@ -48,7 +35,14 @@ class OpenAIOptions(Options):
         tags: the opening and the closing tag.
         tokenizer: directory or hub name of the model's Hugging Face tokenizer: exact counts, and exact continuation
             of a cut turn over `/completions`. Only for models that reason between `tags`.
-        continuation: `reask` never uses `/completions`; `auto` does where the request allows it.
+        continuation: the best way to continue a cut turn that is tried; what it cannot serve goes to the next below:
+            `token_exact`, `text_exact` (both need a tokenizer), `field_prefill`, `reask`. `auto` begins at `text_exact`
+            with a tokenizer, else at `field_prefill`; never at `token_exact`, for which the upstream must tell its
+            token ids, the whole prompt's in every first chunk.
+        prefill: how `field_prefill` asks; `auto` finds out by trying when a turn is first cut, a named dialect
+            (`guard.chat.prefill`) is taken at its word.
+        token_route: where a `token_exact` continuation goes: `/completions` (vLLM), or `input_ids` of the chat route
+            (SGLang), which keeps tools and formats.
         headers: sent with every request.
         verify: check the server's TLS certificate.
     """
@@ -62,7 +56,9 @@ class OpenAIOptions(Options):
     reasoning: Reasoning = "auto"
     tags: tuple[Annotated[str, Field(min_length=1)], Annotated[str, Field(min_length=1)]] = ("<think>", "</think>")
     tokenizer: str | None = None
-    continuation: Literal["auto", "text_exact", "reask"] = "auto"
+    continuation: Best = "auto"
+    prefill: Literal["auto"] | Dialect = "auto"
+    token_route: Route = "completions"  # noqa: S105 (a route, no secret)
     headers: Mapping[str, str] = Field(default_factory=dict, repr=False)
     timeouts: Timeouts = Timeouts()
     verify: bool = True
@@ -81,8 +77,12 @@ class OpenAIOptions(Options):
     def _consistent(self) -> Self:
         if self.api_key is not None and self.api_key_env is not None:
             raise ValueError("give api_key_env or api_key, not both")
-        if self.continuation == "text_exact" and self.tokenizer is None:
-            raise ValueError("continuation: text_exact needs a tokenizer")
+        if self.continuation in ("token_exact", "text_exact") and self.tokenizer is None:
+            raise ValueError(f"continuation: {self.continuation} needs a tokenizer")
+        if self.prefill != "auto" and self.continuation == "reask":
+            raise ValueError(f"prefill: {self.prefill} is never used under continuation: reask")
+        if self.token_route == "input_ids" and self.continuation != "token_exact":  # noqa: S105
+            raise ValueError(f"token_route: {self.token_route} is only used under continuation: token_exact")
         return self
 
     def key(self) -> str | None:

@@ -11,7 +11,7 @@ import asyncio
 
 import aiohttp
 
-from guard.backends.openai.options import Timeouts
+from guard.backends import Timeouts
 from guard.errors import UpstreamTimeout
 
 GRACE_S = 0.25

@@ -11,14 +11,19 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
 import msgspec
 from yarl import URL
 
+from guard.backends import Verbatim
 from guard.backends.openai.options import OpenAIOptions
+from guard.backends.openai.stream import BodyStream
+from guard.backends.openai.verbatim import Answer, safe_path
+from guard.chat.trial import Abilities
 from guard.errors import RequestError, UpstreamError, UpstreamTimeout
 
 ERROR_LIMIT = 64 << 10
@@ -27,7 +32,6 @@ ERROR_LIMIT = 64 << 10
 _FIXED = {"content-type": "application/json", "accept": "text/event-stream", "accept-encoding": "identity"}
 _OURS = {"host", "content-length", "transfer-encoding", "connection", "keep-alive", "upgrade", "te", "trailer"} | {
     *("cookie", "expect", "proxy-authorization", "proxy-connection"),
-    *_FIXED,
 }
 _PASSED = ("x-ratelimit-", "openai-")
 _PASSED_WHOLE = frozenset(("retry-after", "retry-after-ms", "x-request-id", "request-id"))
@@ -47,6 +51,8 @@ class Upstream:
         address: base_url without its query, for people.
         usage_refused: it does not know `stream_options`.
         completions_refused: it has no usable `/completions`; `completions_worked` once it has been seen to.
+        ids_refused: it takes no token ids.
+        abilities: how its models go on with a prefilled message, by model name.
         context: tokens of its context window where `/models` tells (vLLM, SGLang), else None.
     """
 
@@ -60,6 +66,8 @@ class Upstream:
         self.usage_refused = False
         self.completions_refused = False
         self.completions_worked = False
+        self.ids_refused = False
+        self.abilities: dict[str, Abilities] = {}
         self.context: int | None = None
         self._asked_context = False
 
@@ -94,6 +102,29 @@ class Upstream:
             self.usage_refused = True
             return await self.post(route, body, headers, deadline)
         raise refused
+
+    async def pass_on(self, request: Verbatim) -> Answer:
+        """Send a request as it is, with guard's key if it has one. Raises UpstreamError, RequestError."""
+        assert self._session is not None
+        url = f"{str(self._base.with_query(None)).rstrip('/')}/{safe_path(request.path)}"
+        query = "&".join(part for part in (request.query, self._base.raw_query_string) if part)
+        started = asyncio.get_running_loop().time()
+        headers = self._headers(request.headers, fixed={})
+        async with self._translated(started + self._options.timeouts.first_token_s):
+            response = await self._session.request(
+                request.method,
+                URL(f"{url}?{query}" if query else url, encoded=True),
+                data=io.BytesIO(request.body) if request.body else None,
+                headers=headers,
+                skip_auto_headers=("accept-encoding", "content-type", "user-agent"),
+                allow_redirects=False,
+                auto_decompress=False,
+            )
+        if 300 <= response.status < 400:
+            response.close()
+            raise self._redirected(response.status)
+        stream = BodyStream(response, self._options.timeouts, where=self.where, started=started)
+        return Answer(response, stream, self.where)
 
     async def models(self, headers: Mapping[str, str]) -> tuple[int, list[Any]]:
         """Status and entries of `/models`; (0, []) if the server cannot be reached."""
@@ -137,12 +168,13 @@ class Upstream:
     def _url(self, route: str) -> URL:
         return self._base.joinpath(*route.split("/")).with_query(self._base.query)
 
-    def _headers(self, client: Mapping[str, str]) -> dict[str, str]:
-        headers = {name.lower(): value for name, value in client.items() if name.lower() not in _OURS}
+    def _headers(self, client: Mapping[str, str], fixed: Mapping[str, str] = _FIXED) -> dict[str, str]:
+        ours = _OURS | fixed.keys()
+        headers = {name.lower(): value for name, value in client.items() if name.lower() not in ours}
         headers |= {name.lower(): value for name, value in self._options.headers.items()}
         if self._key is not None:
             headers["authorization"] = f"Bearer {self._key}"
-        return headers | _FIXED
+        return {**headers, **fixed}
 
     async def _send(
         self, route: str, body: Mapping[str, Any], headers: Mapping[str, str], deadline: float
@@ -162,11 +194,17 @@ class Upstream:
         self, route: str, body: bytes, headers: Mapping[str, str], deadline: float
     ) -> aiohttp.ClientResponse:
         assert self._session is not None
+        async with self._translated(deadline):
+            return await self._session.post(
+                self._url(route), data=io.BytesIO(body), headers=self._headers(headers), allow_redirects=False
+            )
+
+    @asynccontextmanager
+    async def _translated(self, deadline: float) -> AsyncIterator[None]:
+        """Until the answer begins: no longer than `deadline`, and foreign errors become `UpstreamError`."""
         try:
             async with asyncio.timeout_at(deadline):
-                return await self._session.post(
-                    self._url(route), data=io.BytesIO(body), headers=self._headers(headers), allow_redirects=False
-                )
+                yield
         except aiohttp.ConnectionTimeoutError:
             limit = self._options.timeouts.connect_s
             raise UpstreamTimeout(f"{self.where} could not be connected to within {limit:g} s (connect_s)") from None
@@ -177,12 +215,15 @@ class Upstream:
             said = str(error) or type(error).__name__
             raise UpstreamError(f"{self.where} cannot be reached: {said}") from error
 
+    def _redirected(self, status: int) -> UpstreamError:
+        return UpstreamError(f"{self.where} redirects ({status}): set base_url to where it really is")
+
     async def _refusal(self, response: aiohttp.ClientResponse, headers: Mapping[str, str]) -> UpstreamError:
         """What an answer that is not 2xx amounts to; its connection is let go."""
         status, reason = response.status, response.reason
         if status < 400:
             response.close()
-            return UpstreamError(f"{self.where} redirects ({status}): set base_url to where it really is")
+            return self._redirected(status)
         body = self.scrub(await _read_some(response), headers)
         return UpstreamError(
             f"{self.where} refused with {status} {reason}",

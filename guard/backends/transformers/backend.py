@@ -86,8 +86,10 @@ class TransformersBackend:
         if request.n < 1:
             raise RequestError(f"n: {request.n!r} choices cannot be given; ask for at least 1", param="n")
         model, top = loaded.model, self._options.top
-        fields = parse(request.body, vocabulary=model.vocabulary, generation=model.generation, top=top)
-        return LocalTurn(request, fields, self._engine, template, replace(loaded, on_step=self.on_step))
+        body = request.body if request.prompt is None else _raw(request.body)
+        fields = parse(body, vocabulary=model.vocabulary, generation=model.generation, top=top)
+        tags = loaded.tags if request.prompt is None else None  # raw text is one channel
+        return LocalTurn(request, fields, self._engine, template, replace(loaded, on_step=self.on_step, tags=tags))
 
     def count(self, text: str) -> int:
         """Tokens of `text`, exactly; estimated before `start`."""
@@ -110,6 +112,12 @@ class TransformersBackend:
         vocabulary, opens = Vocabulary(tokenizer, self._tags or ()), told.reasoning == "inline_open"
         self._template = Template(tokenizer, vocabulary, self._tags, opens=opens, positions=model.positions)
         self._loaded = Loaded(model, vocabulary, self._tags, _ends(model.generation, tokenizer))
+
+
+def _raw(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A raw completion's `logprobs` is how many alternatives to tell."""
+    told = body.get("logprobs")
+    return body if told is None else {**body, "logprobs": True, "top_logprobs": told}
 
 
 def _ends(generation: Any, tokenizer: Any) -> frozenset[int]:

@@ -73,6 +73,10 @@ class Template:
         Raises:
             RequestError: 400; a message or the template cannot be used, or the context is too long.
         """
+        if request.prompt is not None:
+            ids = self._vocabulary.encode(request.prompt, first=True)
+            self._fits(len(ids))
+            return Prompt(tuple(ids), "content")
         shield = _Shield([request.messages, variables])
         variables = shield.cover(variables, self._control)
         messages = [self._covered(message, shield) for message in request.messages]

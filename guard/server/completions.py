@@ -1,0 +1,109 @@
+"""`POST /v1/completions`: raw texts, supervised as an answer's content is.
+
+Each prompt is an exchange of its own, all of them fill one response. What no session can follow passes unsupervised,
+and is counted so (`forward`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+
+from starlette.types import Receive, Scope, Send
+
+from guard.errors import GuardError
+from guard.relay import Emit, Out
+from guard.server import wire
+from guard.server.completions_request import CompletionCall, parse_completion
+from guard.server.completions_wire import CompletionCollector, CompletionEncoder, summed
+from guard.server.exchange import Exchange, Question
+from guard.server.forward import pass_on
+from guard.server.gateway import Gateway
+from guard.server.http import Responder, headers_of, listen, read_body, require_client_key
+from guard.server.reply import Reply
+
+
+class CompletionsEndpoint:
+    """The supervised route of raw texts."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        responder = Responder(send)
+        try:
+            headers = headers_of(scope)
+            require_client_key(headers, self._gateway.client_keys)
+            raw = await read_body(receive, headers, self._gateway.settings.server.max_body_mb)
+            if raw is None:
+                return
+            call = parse_completion(raw, headers)
+            if call.unsupervised:
+                await pass_on(self._gateway, scope, headers, raw, receive, responder)
+            else:
+                await self._serve(call, headers, receive, responder)
+        except GuardError as error:
+            await responder.error(error)
+        except asyncio.CancelledError:
+            await responder.give_up("the server is shutting down")
+
+    async def _serve(
+        self, call: CompletionCall, headers: Mapping[str, str], receive: Receive, responder: Responder
+    ) -> None:
+        first, alone = call.calls[0], len(call.calls) == 1
+        identity = wire.Identity(f"cmpl-{uuid.uuid4().hex}", int(time.time()), first.model)
+        name = identity.fields["id"]
+
+        def emit(base: int) -> Emit:
+            async def take(out: Sequence[Out]) -> None:
+                await reply.take([(base + choice, item) for choice, item in out])
+
+            return take
+
+        exchanges = [
+            Exchange(
+                self._gateway,
+                Question(
+                    id=name if alone else f"{name}-{number}",
+                    call=asked,
+                    headers=headers,
+                    route="completions",
+                    prompt=prompt,
+                ),
+                emit(number * first.n),
+            )
+            for number, (prompt, asked) in enumerate(zip(call.prompts, call.calls, strict=True))
+        ]
+        reply = Reply(
+            responder,
+            CompletionEncoder(identity, alone=alone, include_usage=first.include_usage),
+            CompletionCollector(identity, first.n * len(exchanges), alone=alone),
+            stream=first.stream,
+            keep_alive_s=self._gateway.settings.server.keep_alive_s,
+            headers=lambda: exchanges[0].headers,
+            begun=lambda: any(exchange.begun for exchange in exchanges),
+        )
+
+        async def leave() -> None:
+            await asyncio.gather(*(exchange.leave() for exchange in exchanges))
+
+        leaving = listen(receive, leave)
+        try:
+            await _run(exchanges)
+            await reply.end(summed([exchange.usage() for exchange in exchanges]))
+        finally:
+            leaving.cancel()
+            reply.close()
+
+
+async def _run(exchanges: Sequence[Exchange]) -> None:
+    """All to their end. One that fails before it began ends the others: half a list of answers is none."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for exchange in exchanges:
+                group.create_task(exchange.run())
+    except* GuardError as errors:
+        raise errors.exceptions[0] from None
