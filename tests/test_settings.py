@@ -100,7 +100,7 @@ def test_the_built_in_settings_are_the_built_in_world() -> None:
 def test_settings_are_frozen() -> None:
     settings = Settings.model_validate({"models": [{"name": "m"}]})
     with pytest.raises(ValueError, match="frozen"):
-        settings.timeouts = {}  # type: ignore[misc]
+        settings.timeouts = {}  # type: ignore[misc, assignment]
 
 
 def test_files_are_found_beside_the_file_that_names_them(tmp_path: Path) -> None:

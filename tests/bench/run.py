@@ -7,7 +7,7 @@ visits every target in every scenario; the order of targets rotates from round t
 does hits all of them. CPU is utime+stime of the target's process tree; a ratio is that of one round, and the table has
 its median and range over the rounds. Absolute figures are those of this machine at this hour.
 
-The exit code is 1 if an answer was wrong or resuming costs too much; the cost beside nginx is a figure to lower.
+The exit code is 1 if an answer was wrong, resuming costs too much or a leaving client's upstream runs on; the cost beside nginx is a figure to lower.
 """
 
 from __future__ import annotations
@@ -334,8 +334,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     if resumed is not None:
         lines.append(said_of_resume(resumed))
         good = good and (args.quick or resumed["ratio"] <= MUST_RESUME)
+    leaving = importlib.import_module("tests.bench.leaving")  # it imports this module
+    left = leaving.measure(5 if args.quick else 50)
+    line, soon = leaving.said_of_leaving(left)
+    lines.append(line)
+    good = good and (args.quick or soon)
     if args.json:
-        print(json.dumps({"good": good, "summary": figures, "resume": resumed, "rounds": rounds}))
+        print(json.dumps({"good": good, "summary": figures, "resume": resumed, "leaving": left, "rounds": rounds}))
     else:
         print("\n\n".join(table(name, rows, reference) for name, rows in figures.items()), *lines, sep="\n\n")
     return 0 if good else 1
