@@ -1,8 +1,8 @@
 """How soon the upstream is let go once a client has left, over real sockets.
 
-Run ``python -m tests.bench.leaving [--trials 50] [--json]``, or ``make bench``. Client and upstream are this process, on
-one clock; guard is a process of its own. The client leaves before the first text, in the middle of streamed reasoning, and while text is
-held; the figure is the time from its close to the end of file on the upstream's socket.
+Run ``python -m tests.bench.leaving [--trials 50] [--json]``, or ``make bench``. Client and upstream are this process,
+on one clock; guard is a process of its own. The client leaves before the first text, in the middle of streamed
+reasoning, and while text is held; the figure is the time from its close to the end of file on the upstream's socket.
 """
 
 from __future__ import annotations

@@ -7,7 +7,8 @@ visits every target in every scenario; the order of targets rotates from round t
 does hits all of them. CPU is utime+stime of the target's process tree; a ratio is that of one round, and the table has
 its median and range over the rounds. Absolute figures are those of this machine at this hour.
 
-The exit code is 1 if an answer was wrong, resuming costs too much or a leaving client's upstream runs on; the cost beside nginx is a figure to lower.
+The exit code is 1 if an answer was wrong, resuming costs too much or a leaving client's upstream is not let go in time;
+the cost beside nginx is a figure to lower.
 """
 
 from __future__ import annotations
