@@ -23,6 +23,7 @@ from guard.server.exchange import passing
 from guard.server.forward import ForwardEndpoint
 from guard.server.gateway import Gateway
 from guard.server.http import AdminOnly, headers_of, require_client_key
+from guard.server.responses import ResponsesEndpoint
 from guard.settings import Settings
 
 
@@ -44,6 +45,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.gateway = gateway
     app.router.routes.append(Route("/v1/chat/completions", ChatEndpoint(gateway), methods=["POST"]))
     app.router.routes.append(Route("/v1/completions", CompletionsEndpoint(gateway), methods=["POST"]))
+    app.router.routes.append(Route("/v1/responses", ResponsesEndpoint(gateway), methods=["POST"]))
     _add_routes(app, gateway)
     app.include_router(review.router(gateway))
     app.router.routes.append(Route("/v1/{path:path}", ForwardEndpoint(gateway)))

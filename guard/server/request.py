@@ -149,7 +149,7 @@ def validated(model: type[_Model], value: Mapping[str, Any], at: str = "") -> _M
         first = max(error.errors(include_url=False), key=lambda found: len(found["loc"]))
         path = [at] * bool(at) + [str(part) for part in first["loc"] if not _union_member(part)]
         name = ".".join(path)
-        got = "" if first["type"] == "missing" else f" (got {_short(first['input'])})"
+        got = "" if first["type"] == "missing" else f" (got {short(first['input'])})"
         raise RequestError(f"{name}: {first['msg']}{got}", param=name, code="invalid_value") from None
 
 
@@ -158,7 +158,8 @@ def _union_member(part: int | str) -> bool:
     return isinstance(part, str) and (part in ("str", "_Source") or part.startswith(("list[", "dict[")))
 
 
-def _short(value: object) -> str:
+def short(value: object) -> str:
+    """A client's value for a message, cut where it is long."""
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
 

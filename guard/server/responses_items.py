@@ -13,54 +13,48 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
-
 from guard.errors import RequestError
-from guard.server.request import validated
+from guard.server.request import OpenBody, validated
 
 _UNFINISHED = ("in_progress", "incomplete")
 _SPOKEN = ("output_text", "input_text", "text")
 
 
-class _Open(BaseModel):
-    model_config = ConfigDict(extra="allow", strict=True)
-
-
-class _Said(_Open):
+class _Said(OpenBody):
     role: Literal["user", "assistant", "system", "developer"]
     content: str | list[dict[str, Any]]
 
 
-class _Called(_Open):
+class _Called(OpenBody):
     call_id: str
     name: str
     arguments: str
 
 
-class _Answered(_Open):
+class _Answered(OpenBody):
     call_id: str
     output: str | list[dict[str, Any]]
 
 
-class _Words(_Open):
+class _Words(OpenBody):
     text: str
 
 
-class _Refused(_Open):
+class _Refused(OpenBody):
     refusal: str
 
 
-class _Reasoned(_Open):
+class _Reasoned(OpenBody):
     summary: list[_Words] | None = None
     content: list[_Words] | None = None
 
 
-class _Image(_Open):
+class _Image(OpenBody):
     image_url: str
     detail: str | None = None
 
 
-class _File(_Open):
+class _File(OpenBody):
     file_data: str | None = None
     file_id: str | None = None
     filename: str | None = None
@@ -177,7 +171,7 @@ def _content(content: str | Sequence[Mapping[str, Any]], at: str) -> Any:
     if isinstance(content, str):
         return content
     parts = [_part(part, f"{at}.{number}") for number, part in enumerate(content)]
-    plain = len(parts) == 1 and parts[0].keys() == {"type", "text"}
+    plain = len(parts) == 1 and parts[0].keys() == {"type", "text"} and parts[0]["type"] == "text"
     return parts[0]["text"] if plain else parts
 
 

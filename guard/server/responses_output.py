@@ -100,7 +100,7 @@ class _Call:
         """Whether its arguments can be taken as finished."""
         try:
             return isinstance(_decode(self._arguments), dict)
-        except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+        except (msgspec.DecodeError, RecursionError):
             return False
 
     def begin(self) -> Iterator[Told]:
@@ -238,11 +238,8 @@ def _logprobs(told: Any) -> list[dict[str, Any]]:
 
 def _tokens(entries: Any) -> Iterator[Mapping[str, Any]]:
     for entry in entries if isinstance(entries, list) else ():
-        if (
-            isinstance(entry, Mapping)
-            and isinstance(entry.get("token"), str)
-            and isinstance(entry.get("logprob"), int | float)
-        ):
+        token, logprob = (entry.get("token"), entry.get("logprob")) if isinstance(entry, Mapping) else (None, None)
+        if isinstance(token, str) and isinstance(logprob, int | float):
             yield entry
 
 

@@ -12,10 +12,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from guard.errors import RequestError
-from guard.server.request import ChatCall, read_document, understand, validated
+from guard.server.request import ChatCall, OpenBody, read_document, understand, validated
 from guard.server.responses_items import messages, unfinished
 from guard.server.responses_tools import tools
 
@@ -32,31 +32,27 @@ _OWN = {
 _REPEATED = ("max_output_tokens", "max_tool_calls", "temperature", "top_p", "user", "safety_identifier")
 
 
-class _Open(BaseModel):
-    model_config = ConfigDict(extra="allow", strict=True)
-
-
-class _Format(_Open):
+class _Format(OpenBody):
     type: Annotated[str, Field(min_length=1)]
 
 
-class _Schema(_Open):
+class _Schema(OpenBody):
     name: str
     schema_: Annotated[dict[str, Any], Field(alias="schema")]
     description: str | None = None
     strict: bool | None = None
 
 
-class _Text(_Open):
+class _Text(OpenBody):
     format: _Format | None = None
     verbosity: str | None = None
 
 
-class _Reasoning(_Open):
+class _Reasoning(OpenBody):
     effort: str | None = None
 
 
-class _Body(_Open):
+class _Body(OpenBody):
     input: str | list[dict[str, Any]]
     instructions: str | None = None
     max_output_tokens: Annotated[int, Field(ge=1)] | None = None

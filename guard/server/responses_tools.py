@@ -7,22 +7,18 @@ Pure. Rules:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from guard.errors import RequestError
-from guard.server.request import validated
+from guard.server.request import OpenBody, short, validated
 
 _FIELDS = ("name", "description", "parameters", "strict")
 
 
-class _Open(BaseModel):
-    model_config = ConfigDict(extra="allow", strict=True)
-
-
-class _Tool(_Open):
+class _Tool(OpenBody):
     type: str
     name: Annotated[str, Field(min_length=1)]
     description: str | None = None
@@ -30,18 +26,18 @@ class _Tool(_Open):
     strict: bool | None = None
 
 
-class _Function(_Open):
+class _Function(OpenBody):
     name: str
 
 
-class _Allowed(_Open):
+class _Allowed(OpenBody):
     mode: Literal["auto", "required"]
     tools: list[_Function]
 
 
-class _Body(_Open):
+class _Body(OpenBody):
     tools: list[_Tool] | None = None
-    tool_choice: Literal["auto", "none", "required"] | dict[str, Any] | None = None
+    tool_choice: str | dict[str, Any] | None = None
     parallel_tool_calls: bool | None = None
 
 
@@ -51,13 +47,11 @@ def tools(document: Mapping[str, Any]) -> dict[str, Any]:
     choice = _choice(body.tool_choice)
     offered = [_tool(tool) for tool in document.get("tools") or ()]
     if isinstance(choice, _Allowed):
-        names = {function.name for function in choice.tools}
-        offered = [tool for tool in offered if tool["function"]["name"] in names]
-        choice = choice.mode
-    if not offered:
-        if choice not in (None, "auto", "none"):
-            raise RequestError("tool_choice: no tool that it allows is in tools", param="tool_choice")
+        offered, choice = _allowed(offered, choice), choice.mode
+    if not offered and choice in (None, "auto", "none"):
         return {}
+    if not offered:
+        raise RequestError(f"tool_choice: {choice!r} without tools", param="tool_choice", code="invalid_value")
     asked = {"tools": offered, "tool_choice": choice, "parallel_tool_calls": body.parallel_tool_calls}
     return {name: value for name, value in asked.items() if value is not None}
 
@@ -67,14 +61,22 @@ def _tool(tool: Mapping[str, Any]) -> dict[str, Any]:
     return {"type": "function", "function": function}
 
 
-def _choice(choice: str | Mapping[str, Any] | None) -> Any:
-    if not isinstance(choice, Mapping):
-        return choice
-    match choice.get("type"):
-        case "function":
+def _allowed(offered: Sequence[dict[str, Any]], choice: _Allowed) -> list[dict[str, Any]]:
+    names = {function.name for function in choice.tools}
+    if missing := names - {tool["function"]["name"] for tool in offered}:
+        message = f"tool_choice.tools: {sorted(missing)!r} is not among tools"
+        raise RequestError(message, param="tool_choice.tools", code="invalid_value")
+    return [tool for tool in offered if tool["function"]["name"] in names]
+
+
+def _choice(choice: Any) -> Any:
+    match choice:
+        case None | "auto" | "none" | "required":
+            return choice
+        case {"type": "function"}:
             return {"type": "function", "function": {"name": validated(_Function, choice, "tool_choice").name}}
-        case "allowed_tools":
+        case {"type": "allowed_tools"}:
             return validated(_Allowed, choice, "tool_choice")
-        case kind:
-            message = f"tool_choice.type: {kind!r} is neither function nor allowed_tools"
-            raise RequestError(message, param="tool_choice.type", code="invalid_value")
+        case _:
+            message = f"tool_choice: {short(choice)} is none of auto, none, required, a function and allowed_tools"
+            raise RequestError(message, param="tool_choice", code="invalid_value")

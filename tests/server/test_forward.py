@@ -168,6 +168,28 @@ def test_raw_completions_that_no_session_can_follow_pass_and_are_counted(tmp_pat
         assert live.metric("guard_unscanned_total", check="*", why="route") == 3
 
 
+@pytest.mark.parametrize(("status", "seen_by_client"), [(200, 200), (404, 400), (405, 400), (429, 429)])
+def test_kept_responses_are_the_upstreams_or_nobodys(
+    tmp_path: Path, upstream: Upstream, status: int, seen_by_client: int
+) -> None:
+    upstream.status = status
+    body = {"model": "m", "input": "?", "previous_response_id": "resp_1"}
+    with serving(one(tmp_path, upstream.url)) as live:
+        response = live.client.post("/v1/responses", json=body)
+        assert response.status_code == seen_by_client
+        if status == seen_by_client:
+            assert response.content == b"".join(upstream.parts)
+        else:
+            assert response.json()["error"]["param"] == "previous_response_id"
+        assert live.metric("guard_unscanned_total", check="*", why="route") == 1
+        live.client.get("/v1/responses/resp_1")
+    assert [(seen.method, seen.path) for seen in upstream.seen] == [
+        ("POST", "/v1/responses"),
+        ("GET", "/v1/responses/resp_1"),
+    ]
+    assert json.loads(upstream.seen[0].body) == body
+
+
 def test_an_answer_that_breaks_off_breaks_off_here(
     tmp_path: Path, upstream: Upstream, caplog: pytest.LogCaptureFixture
 ) -> None:
