@@ -11,7 +11,7 @@ TORCH := torch>=2.6,<2.14
 # Two torch threads on a busy machine are many times slower than one.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: run test lint bench mutants coverage clean
+.PHONY: run test lint bench mutants coverage llama-server clients clients-parts clean
 .DEFAULT_GOAL := run
 
 $(BIN)/python:
@@ -52,5 +52,32 @@ bench: $(VENV)/dev.stamp
 mutants: $(VENV)/dev.stamp
 	$(BIN)/python -m tests.mutants $(ARGS)
 
+# The clients that guard is tried with: their Python packages go beside guard's own, which they disagree with.
+clients-parts: .venv-clients/stamp tests/clients/node_modules/stamp
+
+.venv-clients/stamp: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m venv .venv-clients
+	.venv-clients/bin/python -m pip --disable-pip-version-check install -q -e '.[clients]'
+	touch $@
+
+tests/clients/node_modules/stamp: tests/clients/package.json
+	cd tests/clients && npm install --no-package-lock --no-audit --no-fund --loglevel=error
+	touch $@
+
+# Tries every client against every upstream and writes the README's table; needs `make llama-server` for its column.
+clients: $(VENV)/dev.stamp $(VENV)/llama.stamp clients-parts
+	CLIENTS_TABLE=write $(BIN)/python -m pytest -q tests/clients -k "not readme" $(ARGS)
+
+# Optional, ten minutes: llama.cpp's own server, which the live tests then put guard in front of.
+llama-server: .cache/llama/llama-server $(VENV)/llama.stamp
+	@echo "llama-server: $(CURDIR)/$<"
+
+.cache/llama/llama-server: tests/live/build_llama.sh | $(BIN)/python
+	PYTHON="$(CURDIR)/$(BIN)/python" $< $(@D)
+
+$(VENV)/llama.stamp: $(VENV)/dev.stamp
+	$(PIP) install -q -e '.[local,hosted,dev,llama]'
+	touch $@
+
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
+	rm -rf $(VENV) .venv-clients tests/clients/node_modules build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage

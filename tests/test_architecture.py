@@ -92,7 +92,13 @@ def _imported(module: Path) -> set[str]:
 
 @pytest.mark.parametrize(
     "module",
-    [*sorted((ROOT / "guard" / "core").glob("*.py")), ROOT / "guard/server/wire.py", ROOT / "guard/server/request.py"],
+    [
+        *sorted((ROOT / "guard" / "core").glob("*.py")),
+        *sorted((ROOT / "guard" / "chat").glob("*.py")),
+        *sorted((ROOT / "guard" / "server").glob("*wire.py")),
+        *sorted((ROOT / "guard" / "server").glob("*request.py")),
+        *sorted((ROOT / "guard" / "server").glob("responses_*.py")),
+    ],
     ids=path_of,
 )
 def test_the_core_and_the_wire_are_pure(module: Path) -> None:
@@ -116,8 +122,10 @@ def test_the_core_and_the_wire_are_pure(module: Path) -> None:
         "import guard.cli; import sys; sys.argv = ['guard', '--help']\ntry: guard.cli.main()\nexcept SystemExit: pass",
         "from guard.server.app import create_app; from guard.settings import Settings; "
         "create_app(Settings.model_validate({'models': [{'name': 'm', 'base_url': 'http://localhost/v1'}]}))",
+        "import guard.backends.litellm; from guard import registry; "
+        "registry.backend('litellm', {'model': 'anthropic/claude-sonnet-4-5'}, 'here')",
     ],
-    ids=["the app", "--help", "an app with an upstream"],
+    ids=["the app", "--help", "an app with an upstream", "a backend that has not started"],
 )
 def test_nothing_heavy_is_loaded_before_it_is_named(code: str, tmp_path: Path) -> None:
     program = f"{code}\nimport sys\nprint('LOADED', [name for name in {HEAVY!r} if name in sys.modules])"

@@ -5,6 +5,7 @@ streams and cut connections without a model. A script is YAML or JSON:
 
     answers:
       - when: "born"            # regular expression over the last user message; left out: any
+        after: user             # role of the last message (`tool`: the calls were answered); left out: any
         cut: 4                  # characters a delta (0: a step is one delta)
         attempts:               # attempt 0, then what each continuation says; where there are no more, the last one
           - - reasoning: "Ada was born in Kargate. Kargate is in Ostria."   # goes on after the interrupted claim
@@ -78,6 +79,7 @@ class Answer(_Model):
     """What is said to a question."""
 
     when: str = ""
+    after: str = ""
     cut: Annotated[int, Field(ge=0)] = 0
     attempts: Annotated[tuple[Attempt, ...], Field(min_length=1)]
     choices: tuple[tuple[Attempt, ...], ...] = ()
@@ -121,8 +123,9 @@ class ScriptedBackend:
         """A turn with the first answer whose `when` is found in the last user message, or in the raw prompt."""
         asked = [str(m.get("content", "")) for m in request.messages if m["role"] == "user"]
         question = request.prompt or (asked[-1] if asked else "")
+        last = str(request.messages[-1]["role"]) if request.messages else ""
         for answer in self._answers:
-            if re.search(answer.when, question):
+            if answer.after in ("", last) and re.search(answer.when, question):
                 self.open_turns += 1
                 return ScriptedTurn(self, answer, request.n)
         raise RequestError(f"the script has no answer to {question[:80]!r}", param="messages")

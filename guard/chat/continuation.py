@@ -22,7 +22,8 @@ from guard.core.types import Continuation, Resume
 Route = Literal["chat/completions", "completions"]
 Body = dict[str, Any]
 
-_CONTINUING = ("continue_final_message", "add_generation_prompt")
+# llama.cpp's `echo` says the message again in front of what it adds.
+_CONTINUING = ("continue_final_message", "add_generation_prompt", "echo")
 # What `/completions` does not know or knows with another meaning. `logprobs` is a number there; constraints on the
 # output (`response_format`, tools) never get here.
 _CHAT_ONLY = (
@@ -30,7 +31,7 @@ _CHAT_ONLY = (
     | {"tools", "tool_choice", "parallel_tool_calls", "functions", "function_call", "response_format"}
     | {"modalities", "audio", "prediction", "store", "metadata", "service_tier", "web_search_options", "verbosity"}
     | {"chat_template", "chat_template_kwargs", "reasoning", "reasoning_effort", "thinking", "include_reasoning"}
-    | {"separate_reasoning", "reasoning_format", "prompt", "suffix", "echo", "best_of", *_CONTINUING}
+    | {"separate_reasoning", "reasoning_format", "prompt", "suffix", "best_of", *_CONTINUING}
 )
 
 

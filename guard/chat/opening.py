@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from guard.backends import Batch, Item, Usage
-from guard.core.events import Delta
+from guard.core.events import Delta, Finished, ToolDelta
 from guard.core.tape import split_logprobs
 from guard.core.types import Channel
 
@@ -68,9 +68,14 @@ class Opening:
         return held
 
     def _look(self, item: Item) -> None:
-        if isinstance(item, Usage) or not isinstance(item[1], Delta) or self._settled:
+        if isinstance(item, Usage) or self._settled:
             return
         delta = item[1]
+        if isinstance(delta, Finished | ToolDelta):
+            self.astray = self._starts_over()
+            self._settled = not self.astray
+        if not isinstance(delta, Delta):
+            return
         if delta.channel != self._channel:
             # Reasoning that is over is followed by content; content is not followed by reasoning.
             self.astray = self._channel == "content" or self._starts_over()

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any, NamedTuple
 
-from guard.chat.tags import TagSplitter
-
-
-class Place(NamedTuple):
-    """A choice in an event: the event's JSON, which of its choices, and the bytes to keep for it, if any."""
-
-    data: bytes
-    position: int
-    raw: bytes | None = None
+from guard.chat.tags import Piece, TagSplitter
 
 
 class Mark(NamedTuple):
-    """What a text in the splitter is tied to: the bytes of its event, which it keeps if it comes out whole."""
+    """What a text in the splitter is tied to: the event it came from (its JSON, which of its choices) and the bytes it
+    keeps if it comes out whole. Or an event without text (`textless`) that waits for the text before it."""
 
     raw: bytes | None
-    logprobs: Any
-    data: bytes
+    logprobs: Any = None
+    data: bytes = b""
+    position: int = 0
+    textless: bool = False
 
 
 class Progress:
@@ -30,17 +26,18 @@ class Progress:
         index: guard's.
         splitter: while tags may come.
         done: it has had its finish.
-        torn: what went into the splitter and has not come out whole.
     """
 
-    __slots__ = ("_calls", "done", "index", "splitter", "torn")
+    __slots__ = ("_calls", "_fed", "_held", "_out", "done", "index", "splitter")
 
     def __init__(self, index: int, splitter: TagSplitter | None) -> None:
         self.index = index
         self.splitter = splitter
         self.done = False
-        self.torn: list[Mark] = []
         self._calls: list[str] = []
+        self._held: deque[tuple[int, Mark]] = deque()
+        self._fed = 0
+        self._out = 0
 
     def position(self, index: int | None, id_: str) -> int:
         """A call's index; where the upstream gives none, an id not seen before begins the next one."""
@@ -54,21 +51,31 @@ class Progress:
             self._calls[index] = id_
         return index
 
-    def feed(self, text: str, mark: Mark) -> list[Any]:
+    def feed(self, text: str, mark: Mark) -> list[Piece]:
         """Give the splitter a text; the pieces that it decided."""
         assert self.splitter is not None
-        if mark.raw is not None:
-            self.torn.append(mark)
+        self._fed += len(text)
+        self._held.append((self._fed, mark))
         return self.splitter.feed(text, mark)
 
-    def came_out(self, mark: Mark) -> None:
-        """A text left the splitter as it went in."""
-        self.torn = [torn for torn in self.torn if torn is not mark]
+    @property
+    def holds(self) -> bool:
+        """Whether the splitter holds text."""
+        return bool(self._held)
 
-    def settle(self) -> list[Mark]:
-        """Forget the splitter if it has decided everything; what it tore for good."""
-        if self.splitter is None or not self.splitter.settled:
-            return []
-        self.splitter = None
-        torn, self.torn = self.torn, []
-        return torn
+    def waits(self, mark: Mark) -> bool:
+        """Whether an event without text has to wait, because the splitter holds text that came before it."""
+        if self._held:
+            self._held.append((self._fed, mark))
+        return self.holds
+
+    def behind(self, piece: Piece) -> list[Mark]:
+        """What comes behind this piece of the splitter's: texts that end with it and were torn, events that waited."""
+        self._out += len(piece.text)
+        ended: list[Mark] = []
+        while self._held and self._held[0][0] <= self._out:
+            mark = self._held.popleft()[1]
+            bare = mark.raw is None and piece.kind in ("open", "close")  # a tag carries no log-probabilities
+            if mark is not piece.mark or bare:
+                ended.append(mark)
+        return ended

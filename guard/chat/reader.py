@@ -17,14 +17,15 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from guard.backends import Item, Usage
 from guard.chat.chunks import Choice, Chunk, Text, arguments, decode, only, parts, texts
-from guard.chat.progress import Mark, Place, Progress
+from guard.chat.introduction import Introduction
+from guard.chat.progress import Mark, Progress
 from guard.chat.rest import rest, without_usage
 from guard.chat.sse import EVENT_LIMIT, EventReader
 from guard.chat.tags import Piece, TagSplitter
@@ -75,6 +76,7 @@ class Reader:
         self._events = EventReader()
         self._opening: list[Item] | None = [(i, Opened(number, continuation)) for i in choices.values()]
         self._states = {theirs: Progress(ours, splitter()) for theirs, ours in choices.items()}
+        self._introduction = Introduction(number == 0)
         self._usage: dict[str, Any] | None = None
         self._told: dict[str, Any] | None = None
 
@@ -114,6 +116,8 @@ class Reader:
                 self.error = error if error.body else None
         for state in self._states.values():
             self._flush(state, items)
+        if self._introduction.needed:
+            items = self._introduction.before(items)
         self._tell_usage(items)
         if self.error is None and not self.finished:
             missing = sorted(state.index for state in self._states.values() if not state.done)
@@ -143,14 +147,18 @@ class Reader:
             self._usage = chunk.usage
             if not choices or any(choice.finish_reason for choice in choices):
                 self._tell_usage(items)
-            raw = None if raw is None else _uncounted(data, bool(choices))
+            raw = None if raw is None else _uncounted(data, choices)
+        start = len(items)
         if len(choices) == 1:
-            self._choice(choices[0], Place(data, 0, raw), items)
-        elif any(map(parts, choices)):
+            self._choice(choices[0], data, 0, raw, items)
+        elif any(map(parts, choices)) or any(state.holds for state in self._states.values()):
             for position, choice in enumerate(choices):
-                self._choice(choice, Place(data, position), items)
+                self._choice(choice, data, position, None, items)
         elif raw is not None:
             self._extra(raw, items)
+        if self._introduction.needed and choices:
+            self._introduction.learn(data)
+            items[start:] = self._introduction.before(items[start:])
 
     def _kept(self, chunk: Chunk, data: bytes, raw: bytes | None) -> tuple[bytes, bytes | None]:
         """What of an event goes on: its data, and its bytes if they are kept."""
@@ -177,70 +185,79 @@ class Reader:
         if state is not None:
             items.append((state.index, Extra(self._number, raw)))
 
-    def _choice(self, choice: Choice, at: Place, items: list[Item]) -> None:
+    def _choice(self, choice: Choice, data: bytes, position: int, raw: bytes | None, items: list[Item]) -> None:
         state = self._states.get(choice.index or 0)
         if state is None or state.done:
             return
         delta = choice.delta or choice.message
-        if at.raw is not None and delta is not None and not choice.finish_reason and not delta.tool_calls:
+        if raw is not None and delta is not None and not choice.finish_reason and not delta.tool_calls:
             text = only(delta)
             if text is not None:  # what nearly every chunk is
-                self._text(state, text, at, choice.logprobs, items)
+                self._text(state, text, raw, choice.logprobs, items, data, position)
                 return
         many = parts(choice)
-        if not many and at.raw is not None:
-            items.append((state.index, Extra(self._number, at.raw)))
-        elif many == 1 and at.raw is not None:
-            self._parts(state, choice, at, items)
-        else:
-            self._split(state, choice, at, items)
+        if not many and raw is not None:
+            self._textless(state, raw, items)
+        elif many == 1 and raw is not None:
+            self._parts(state, choice, data, position, raw, items)
+        else:  # each part for itself, and behind them what is left
+            calls = self._parts(state, choice, data, position, None, items)
+            if self._number == 0:
+                self._textless(state, rest(data, position, calls, logprobs=not texts(choice)), items)
         if choice.finish_reason:
             self._flush(state, items)
             state.done = True
-            items.append((state.index, Finished(self._number, choice.finish_reason, at.raw if many == 1 else None)))
+            items.append((state.index, Finished(self._number, choice.finish_reason, raw if many == 1 else None)))
 
-    def _parts(self, state: Progress, choice: Choice, at: Place, items: list[Item]) -> list[int]:
+    def _parts(
+        self, state: Progress, choice: Choice, data: bytes, position: int, raw: bytes | None, items: list[Item]
+    ) -> list[int]:
         """The texts and calls of a choice; the indexes of the calls."""
         logprobs = choice.logprobs
         found = texts(choice)
         for number, text in enumerate(found, 1):
             own, logprobs = (logprobs, None) if number == len(found) else split_logprobs(logprobs, len(text[1]))
-            self._text(state, text, at, own, items)
+            self._text(state, text, raw, own, items, data, position)
         delta, whole = choice.delta or choice.message, choice.message is not None
         calls = delta.tool_calls if delta is not None and delta.tool_calls else ()
-        return [self._call(state, call, number, at.raw, items, whole=whole) for number, call in enumerate(calls)]
+        return [self._call(state, call, number, raw, items, whole=whole) for number, call in enumerate(calls)]
 
-    def _split(self, state: Progress, choice: Choice, at: Place, items: list[Item]) -> None:
-        """Each part for itself, and behind them what is left."""
-        calls = self._parts(state, choice, Place(at.data, at.position), items)
-        if self._number == 0:
-            self._rest(state, items, rest(at.data, at.position, calls, logprobs=not texts(choice)))
+    def _textless(self, state: Progress, raw: bytes | None, items: list[Item]) -> None:
+        """An event without text comes behind the text that was sent before it."""
+        if raw is not None and not state.waits(Mark(raw, textless=True)):
+            items.append((state.index, Extra(self._number, raw)))
 
-    def _rest(self, state: Progress, items: list[Item], left: bytes | None) -> None:
-        if left is not None:
-            items.append((state.index, Extra(self._number, left)))
-
-    def _text(self, state: Progress, text: Text, at: Place, logprobs: Any, items: list[Item]) -> None:
+    def _text(
+        self,
+        state: Progress,
+        text: Text,
+        raw: bytes | None,
+        logprobs: Any,
+        items: list[Item],
+        data: bytes,
+        position: int,
+    ) -> None:
         channel, words, form = text
         if channel == "reasoning":
             self._forms[state.index] = form
         if state.splitter is not None:
             if form == "content":
-                self._pieces(state, state.feed(words, Mark(at.raw, logprobs, at.data)), items)
+                self._pieces(state, state.feed(words, Mark(raw, logprobs, data, position)), items)
                 return
             self._flush(state, items)  # reasoning has a field of its own: the content needs no splitting
-        items.append((state.index, Delta(self._number, channel, words, at.raw, form, (), logprobs)))
+        items.append((state.index, Delta(self._number, channel, words, raw, form, (), logprobs)))
 
     def _pieces(self, state: Progress, pieces: list[Piece], items: list[Item]) -> None:
-        for kind, text, mark in pieces:
-            raw, logprobs = (None, None) if mark is None else mark[:2]
-            if raw is not None:
-                state.came_out(mark)
-            event = self._piece(state, kind, text, raw, logprobs)
+        for piece in pieces:
+            raw, logprobs = (None, None) if piece.mark is None else piece.mark[:2]
+            event = self._piece(state, piece.kind, piece.text, raw, logprobs)
             if event is not None:
                 items.append((state.index, event))
-        for torn in state.settle():
-            self._rest(state, items, rest(torn.data, 0, logprobs=True))
+            marks = state.behind(piece)
+            if self._number == 0:
+                items += [(state.index, Extra(0, raw)) for raw in map(_left, marks) if raw is not None]
+        if state.splitter is not None and state.splitter.settled:
+            state.splitter = None
 
     def _piece(self, state: Progress, kind: str, text: str, raw: bytes | None, logprobs: Any) -> Event | None:
         if kind == "content":
@@ -272,7 +289,16 @@ class Reader:
             items.append(Usage(self._number, self._usage))
 
 
-def _uncounted(data: bytes, chosen: bool) -> bytes | None:
-    """The bytes of an event that tells the usage without it; None if there is nothing else in them to keep."""
-    left = rest(data, 0 if chosen else None)
-    return left if left is None or not chosen else without_usage(data)
+def _uncounted(data: bytes, choices: Sequence[Choice]) -> bytes | None:
+    """The bytes of an event that tells the usage without it; None if whoever sends its text on can write them anew."""
+    if not choices:
+        return rest(data, None)
+    anew = any(map(parts, choices)) and rest(data, 0) is None
+    return None if anew else without_usage(data)
+
+
+def _left(mark: Mark) -> bytes | None:
+    """What follows a text that the splitter tore; if its event was split before, only its log-probabilities do."""
+    if mark.textless:
+        return mark.raw
+    return rest(mark.data, mark.position, logprobs=mark.logprobs is not None, fields=mark.raw is not None)

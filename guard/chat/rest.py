@@ -26,14 +26,18 @@ def event(fields: Mapping[str, Any]) -> bytes:
     return b"data: " + msgspec.json.encode(fields) + b"\n\n"
 
 
-def without_usage(data: bytes) -> bytes:
-    """The event without its usage, every other field in the very bytes it came in. Raises msgspec.DecodeError."""
+def without_usage(data: bytes) -> bytes | None:
+    """The event without its usage, every other field in the very bytes it came in; None if it tells none.
+
+    Raises msgspec.DecodeError if it is no JSON object.
+    """
     fields = _fields(data)
-    fields.pop("usage", None)
-    return event(fields)
+    return None if fields.pop("usage", None) is None else event(fields)
 
 
-def rest(data: bytes, position: int | None, calls: Sequence[int] = (), *, logprobs: bool = False) -> bytes | None:
+def rest(
+    data: bytes, position: int | None, calls: Sequence[int] = (), *, logprobs: bool = False, fields: bool = True
+) -> bytes | None:
     """The rest of one choice of an event, as an event; None if there is none.
 
     Args:
@@ -42,16 +46,25 @@ def rest(data: bytes, position: int | None, calls: Sequence[int] = (), *, logpro
             that alone.
         calls: the index of each of its calls, as guard counts them.
         logprobs: they belong to the rest, for no text took them.
+        fields: so does everything else that is not read.
     """
     chunk = _decode(data)
-    told = {} if position else {name: value for name, value in beside_choices(chunk).items() if name not in _HEAD}
-    choices = [] if position is None else [_choice(chunk["choices"][position], calls, logprobs)]
+    told = (
+        {}
+        if position or not fields
+        else {name: value for name, value in beside_choices(chunk).items() if name not in _HEAD}
+    )
+    choices = [] if position is None else [_choice(_of_rest(chunk["choices"][position], fields), calls, logprobs)]
     if not told and not any(_tells(choice) for choice in choices):
         return None
     head = {name: chunk[name] for name in _HEAD if chunk.get(name) is not None}
     if head.get("object") != "text_completion":
         head["object"] = "chat.completion.chunk"
     return event(head | {"choices": choices} | told)
+
+
+def _of_rest(choice: Mapping[str, Any], fields: bool) -> Mapping[str, Any]:
+    return choice if fields else {name: choice[name] for name in ("index", "text", "logprobs") if name in choice}
 
 
 def _choice(choice: Mapping[str, Any], calls: Sequence[int], logprobs: bool) -> dict[str, Any]:

@@ -123,6 +123,8 @@ def _until(entries: list[Entry], channel: str, wanted: str, decode: Decode) -> t
             return (kept if own else None), text[:left]
         kept.append(entry)
         left -= len(text)
+        if text and not left and not decode(entry.ids).endswith(text):  # a tag behind it is not kept
+            return None, ""
     return (kept if not left else None), ""
 
 

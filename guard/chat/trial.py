@@ -9,13 +9,15 @@ asks draws the words. Rules:
   costs nothing besides its text, or less than nothing where the prompt of a new one would open a thinking block; one
   that is closed costs its end and the beginning of the next, one token at least (Mistral's templates). So content is
   accepted at 0 and below. An empty thinking block that a template writes before continued content looks like a new
-  message there: only the words can tell, and otherwise it is not supported.
+  message there: only the words can tell, or a server that shows its prompt (llama.cpp's); otherwise it is not
+  supported.
   Open reasoning may cost its opening tag, two tokens, and must have come back as reasoning; closed, it would cost at
   least three.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -114,7 +116,7 @@ def judge(codes: Codes, channel: Channel, dialect: Dialect, reply: Reply) -> Tri
         verdict, why = "continues", "goes on with the codes"
     elif thought.startswith(codes.rest):
         verdict, why = "misfiled", "goes on, but as reasoning"
-    elif codes.words[0] in thought + " " + said:
+    elif re.match(rf"\W*{codes.words[0]}", thought or said):
         verdict, why = "restarts", "begins with the first code again"
     elif channel == "content" and thought:
         verdict, why = "restarts", "thinks anew"
@@ -126,6 +128,17 @@ def judge(codes: Codes, channel: Channel, dialect: Dialect, reply: Reply) -> Tri
 def weight(count: int) -> str:
     """An unfinished message of so many words, each one token or a few, but all the same."""
     return " ".join(["one"] * count)
+
+
+def rendered(trial: Trial, codes: Codes, reply: Reply, channel: Channel, prompt: str) -> Trial:
+    """Settle an undecided trial by the prompt that the server says it makes of it."""
+    if not prompt.rstrip().endswith(codes.given):
+        return Trial(dialect=trial.dialect, verdict="restarts", why="its prompt does not end in the unfinished message")
+    inline = channel == "reasoning" and not reply.reasoning
+    if channel == "content" and reply.reasoning:
+        return Trial(dialect=trial.dialect, verdict="misfiled", why="the reply is reasoning")
+    why = "its prompt ends in the unfinished message" + (", the reply is content" if inline else "")
+    return Trial(dialect=trial.dialect, verdict="continues", why=why, inline=inline)
 
 
 def overhead(bare: int | None, light: int | None, heavy: int | None) -> int | None:
@@ -140,13 +153,13 @@ def overhead(bare: int | None, light: int | None, heavy: int | None) -> int | No
 def weighed(trial: Trial, channel: Channel, reply: Reply, over: int | None) -> Trial:
     """Settle an undecided trial by what an unfinished message costs; `reply` is the answer it left undecided."""
     if over is None:
-        why = f"{trial.why}, and the upstream counts no prompt tokens that would tell"
+        why = f"{trial.why}, and the count of prompt tokens does not tell either"
         return Trial(dialect=trial.dialect, verdict="undecided", why=why)
     limit = _OPENING_TAG if channel == "reasoning" else 0
     if over > limit:
         why = f"an unfinished message costs {over} tokens besides its text, as a finished one would"
         return Trial(dialect=trial.dialect, verdict="restarts", why=why)
-    if channel == "reasoning" and (not reply.reasoning or reply.content):
+    if channel == "reasoning" and not reply.reasoning:
         return Trial(dialect=trial.dialect, verdict="misfiled", why="the reply is not reasoning")
     if channel == "content" and reply.reasoning:
         return Trial(dialect=trial.dialect, verdict="misfiled", why="the reply is reasoning")

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from guard.errors import RequestError
-from guard.server.request import OpenBody, validated
+from guard.server.request import OpenBody, short, validated
 
 _UNFINISHED = ("in_progress", "incomplete")
 _SPOKEN = ("output_text", "input_text", "text")
@@ -105,10 +105,10 @@ class _Conversation:
                 content = _content(answered.output, f"{at}.output")
                 self._other({"role": "tool", "tool_call_id": answered.call_id, "content": content})
             case other:
-                raise RequestError(f"{at}.type: {other!r} has no counterpart in chat", param=f"{at}.type")
+                raise RequestError(f"{at}.type: {short(other)} has no counterpart in chat", param=f"{at}.type")
 
     def close(self) -> None:
-        if self._turn is not None:
+        if self._turn is not None and self._turn != _Turn():  # clients send back thoughts that they did not keep
             self.messages.append(self._turn.message())
         self._turn = None
 
@@ -132,7 +132,7 @@ class _Conversation:
                 turn.refusals.append(validated(_Refused, part, place).refusal)
             else:
                 raise RequestError(
-                    f"{place}.type: an assistant's part is output_text or refusal (got {part.get('type')!r})",
+                    f"{place}.type: an assistant's part is output_text or refusal (got {short(part.get('type'))})",
                     param=f"{place}.type",
                 )
 
@@ -162,8 +162,12 @@ def messages(items: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def unfinished(last: Mapping[str, Any]) -> bool:
-    """Whether the model is to go on from this item, the last one, instead of answering."""
-    return last.get("status") in _UNFINISHED and (last.get("role") == "assistant" or last.get("type") == "reasoning")
+    """Whether the model is to go on from this valid item, the last one, instead of answering."""
+    if last.get("status") not in _UNFINISHED:
+        return False
+    if last.get("type") == "reasoning":
+        return bool(last.get("content") or last.get("summary"))
+    return last.get("role") == "assistant"
 
 
 def _content(content: str | Sequence[Mapping[str, Any]], at: str) -> Any:

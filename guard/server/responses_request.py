@@ -8,14 +8,14 @@ Pure. Knows both shapes, neither how they are served nor whether an upstream has
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 from pydantic import Field
 
 from guard.errors import RequestError
-from guard.server.request import ChatCall, OpenBody, read_document, understand, validated
+from guard.server.request import ChatCall, OpenBody, read_document, short, understand, validated
 from guard.server.responses_items import messages, unfinished
 from guard.server.responses_tools import tools
 
@@ -106,8 +106,7 @@ def needs_native(document: Mapping[str, Any]) -> str | None:
 def _native(document: Mapping[str, Any]) -> Iterator[str]:
     yield from (name for name in _UPSTREAM_STATE if document.get(name))
     for place, tool in _dicts(document.get("tools"), "tools"):
-        if isinstance(kind := tool.get("type"), str) and kind != "function":
-            yield f"{place} ({kind})"
+        yield from _unless(place, tool.get("type"), ("function",))
     yield from _native_choice(document.get("tool_choice"))
     for place, item in _dicts(document.get("input"), "input"):
         yield from _native_item(item, place)
@@ -115,14 +114,12 @@ def _native(document: Mapping[str, Any]) -> Iterator[str]:
 
 def _native_choice(choice: Any) -> Iterator[str]:
     for place, tool in [("tool_choice", choice), *_dicts(_get(choice, "tools"), "tool_choice.tools")]:
-        if (kind := _get(tool, "type")) not in (None, "function", "allowed_tools"):
-            yield f"{place} ({kind})"
+        yield from _unless(place, _get(tool, "type"), ("function", "allowed_tools"))
 
 
 def _native_item(item: Mapping[str, Any], place: str) -> Iterator[str]:
     kind = item.get("type") or ("item_reference" if "id" in item and "role" not in item else "message")
-    if kind not in _ITEMS:
-        yield f"{place} ({kind})"
+    yield from _unless(place, kind, _ITEMS)
     if kind == "reasoning" and item.get("encrypted_content"):
         yield f"{place} (encrypted reasoning)"
     for name in ("content", "output"):
@@ -131,6 +128,11 @@ def _native_item(item: Mapping[str, Any], place: str) -> Iterator[str]:
                 yield f"{where} (an image by its file_id)"
             if part.get("type") == "input_file" and part.get("file_url"):
                 yield f"{where} (a file by its file_url)"
+
+
+def _unless(place: str, kind: Any, known: Sequence[str]) -> Iterator[str]:
+    if isinstance(kind, str) and kind not in known:
+        yield f"{place} ({short(kind)[1:-1]})"
 
 
 def _dicts(values: Any, place: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -150,10 +152,10 @@ def _chat(document: Mapping[str, Any], body: _Body) -> dict[str, Any]:
 
 
 def _conversation(document: Mapping[str, Any], body: _Body) -> dict[str, Any]:
-    if not body.input and not isinstance(body.input, str):
-        raise RequestError("input: holds no item", param="input", code="invalid_value")
-    first = [{"role": "system", "content": body.instructions}] if body.instructions else []
     asked = [{"role": "user", "content": body.input}] if isinstance(body.input, str) else messages(document["input"])
+    if not asked:
+        raise RequestError("input: says nothing", param="input", code="invalid_value")
+    first = [{"role": "system", "content": body.instructions}] if body.instructions else []
     return {"messages": first + asked}
 
 

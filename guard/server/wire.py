@@ -93,8 +93,9 @@ def _call(piece: Piece) -> dict[str, Any]:
     function: dict[str, Any] = {"arguments": call.arguments}
     if call.name:
         function = {"name": call.name} | function
-    head = {"index": call.index} | ({"id": call.id, "type": "function"} if call.id else {})
-    return head | {"function": function}
+    head: dict[str, Any] = {"index": call.index} | ({"id": call.id} if call.id else {})
+    head |= {"type": "function"} if call.name else {}
+    return head | ({"function": function} if call.name or call.arguments else {})
 
 
 class Identity:
@@ -125,6 +126,8 @@ def payload(raw: Any) -> dict[str, Any]:
 
 
 def _data(raw: Any) -> bytes:
+    if raw[:6] == b"data: " and raw.find(b"\n") == len(raw) - 2 and b"\r" not in raw:
+        return bytes(raw[6:-2])
     lines = bytes(raw).replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
     return b"\n".join(line[5:].removeprefix(b" ") for line in lines if line.startswith(b"data:"))
 
@@ -183,7 +186,10 @@ class StreamEncoder:
                 self._spoken.add(choice)
             elif choice not in self._spoken:
                 self._spoken |= _roles(piece.raw)
-            return self._untouched(piece.raw)
+            # What nearly every delta is: bytes that nobody looks into; searching from the end is twice as fast.
+            if self._include_usage or piece.raw.rfind(b'"usage"') < 0:
+                return bytes(piece.raw)
+            return _unasked(piece.raw)
         chunk = self._chunk(choice, self._role(choice) | delta_fields(piece), None, piece.logprobs)
         return sse(chunk | ({"guard": guard_field(piece.guard)} if piece.guard else {}))
 
@@ -193,20 +199,13 @@ class StreamEncoder:
             return sse(error_body(finish.error, kind="upstream_error", code=str(finish.status)))
         if finish.raw is not None:
             self._identity.learn(finish.raw)
-            return self._untouched(finish.raw)
+            return bytes(finish.raw) if self._include_usage else _unasked(finish.raw)
         return sse(self._chunk(choice, self._role(choice), finish.reason))
 
     def end(self, usage: Mapping[str, Any]) -> bytes:
         """The usage chunk, if the client asked for it, and `[DONE]`."""
         told = sse(self._head() | {"choices": [], "usage": usage}) if self._include_usage else b""
         return told + DONE
-
-    def _untouched(self, raw: Any) -> bytes:
-        """The upstream's bytes; without `usage` (null, as a rule) for a client that did not ask for any."""
-        same = bytes(raw)
-        if self._include_usage or b'"usage"' not in same:
-            return same
-        return without_usage(_data(same)) if "usage" in payload(same) else same
 
     def _role(self, choice: int) -> dict[str, Any]:
         """The role, for the first delta of a choice."""
@@ -220,6 +219,15 @@ class StreamEncoder:
     def _chunk(self, choice: int, delta: Mapping[str, Any], reason: str | None, logprobs: Any = None) -> Chunk:
         entry = {"index": choice, "delta": delta, "logprobs": logprobs, "finish_reason": reason}
         return self._head() | {"choices": [entry]}
+
+
+def _unasked(raw: Any) -> bytes:
+    """The upstream's bytes without `usage` (null, as a rule), for a client that did not ask for any."""
+    same = bytes(raw)
+    try:
+        return same if b'"usage"' not in same else without_usage(_data(same)) or same
+    except msgspec.DecodeError:
+        return same
 
 
 def _roles(raw: Any) -> set[int]:
@@ -271,5 +279,5 @@ def _same_call(chunk: Chunk, piece: Piece) -> Chunk:
     choice = chunk["choices"][0]
     call: dict[str, Any] = choice["delta"]["tool_calls"][0]
     read = _call(piece)
-    told = {"index": read["index"]} | ({"function": read["function"]} if "custom" not in call else {})
+    told = {"index": read["index"]} | ({"function": read["function"]} if "function" in read else {})
     return chunk | {"choices": [choice | {"delta": choice["delta"] | {"tool_calls": [call | told]}}]}

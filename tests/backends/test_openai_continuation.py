@@ -68,7 +68,16 @@ async def test_reask_shows_what_the_client_has(server: Server) -> None:
 
 @pytest.mark.parametrize("resume", [cut("reasoning"), cut(sent={}), cut(restart=True)])
 async def test_reask_where_the_answer_starts_again(server: Server, resume: Resume) -> None:
-    assert (await sent(server, ask(), resume))["messages"] == [*ASKED, USER]
+    merged = {"role": "user", "content": "Why?\n\nNo, B. Go on."}
+    assert (await sent(server, ask(), resume))["messages"] == [merged]
+
+
+async def test_reask_leaves_a_message_alone_that_is_more_than_text(server: Server) -> None:
+    resume = cut(restart=True)
+    assert (await sent(server, ask(messages=[IMAGE]), resume))["messages"] == [IMAGE, USER]
+    server.seen.clear()
+    asked = [*ASKED, {"role": "tool", "tool_call_id": "c", "content": "r"}]
+    assert (await sent(server, ask(messages=asked), resume))["messages"] == [*asked, USER]
 
 
 async def test_reask_extends_what_the_client_began(server: Server) -> None:
@@ -245,7 +254,8 @@ async def test_a_server_without_completions_is_asked_again(server: Server, qwen:
         assert events[0] == Opened(1, "reask")
         assert text(events) == "so"
     assert [first for first, _, _ in server.seen] == [RAW, CHAT, CHAT]
-    assert (await made.ready())["continuation"] == "reask"
+    assert (await made.ready())["continuation"]["content"] == "unprobed"
+    assert server.trials
     await made.close()
 
 
@@ -256,7 +266,7 @@ async def test_one_bad_request_does_not_condemn_completions(server: Server, qwen
     for _ in range(3):
         await collect(made.begin(ask(max_tokens=9)).attempt(1, 0, cut(max_tokens=5)))
     assert [first for first, _, _ in server.seen] == [RAW, RAW, CHAT, RAW]
-    assert (await made.ready())["continuation"] == "text_exact"
+    assert (await made.ready())["continuation"]["content"] == "text_exact"
     await made.close()
 
 

@@ -217,7 +217,7 @@ async def test_closing_closes_the_connection(server: Server, how: str) -> None:
 
 
 async def test_a_document_too_large(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("guard.backends.openai.turn.WHOLE_LIMIT", 10)
+    monkeypatch.setattr("guard.backends.openai.reading.WHOLE_LIMIT", 10)
     server.replies = [answer(b"x" * 99, kind="application/json")]
     with pytest.raises(UpstreamError, match="more than 10 bytes"):
         await get(server.url)

@@ -18,10 +18,12 @@ Reply = Callable[[asyncio.StreamWriter], Awaitable[None]]
 
 @dataclass
 class Server:
-    """Answers each request with the next reply (the last one again and again) and notes what it got."""
+    """Answers each request with the next reply (the last one again and again) and notes what it got. What it is asked
+    to find out how it goes on with a prefilled message is noted apart, and refused."""
 
     replies: list[Reply] = field(default_factory=list)
     seen: list[tuple[str, dict[str, str], Any]] = field(default_factory=list)
+    trials: list[Any] = field(default_factory=list)
     connections: int = 0
     left: asyncio.Event = field(default_factory=asyncio.Event)
     port: int = 0
@@ -38,7 +40,12 @@ class Server:
                 first, *lines = head.decode().strip().split("\r\n")
                 headers = {k.lower(): v for k, v in (line.split(": ", 1) for line in lines)}
                 body = await reader.readexactly(int(headers.get("content-length", 0)))
-                self.seen.append((first, headers, json.loads(body or b"null")))
+                asked = json.loads(body or b"null")
+                if is_trial(asked):
+                    self.trials.append(asked)
+                    await answer(b"{}", "400 Bad Request", "application/json")(writer)
+                    continue
+                self.seen.append((first, headers, asked))
                 await self.replies[min(len(self.seen), len(self.replies)) - 1](writer)
                 await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError):
@@ -51,6 +58,11 @@ class Server:
         assert task is not None
         self.tasks.add(task)
         await self.serve(reader, writer)
+
+
+def is_trial(body: Any) -> bool:
+    messages = body.get("messages") if isinstance(body, dict) else None
+    return bool(messages) and str(messages[0].get("content", "")).startswith("Repeat these codes")
 
 
 @pytest.fixture
@@ -206,7 +218,8 @@ async def test_what_cannot_be_written_is_the_clients_fault(server: Server) -> No
 async def test_ready(server: Server, status: str, body: bytes, options: dict[str, str], ok: bool) -> None:
     server.replies = [answer(body, status)]
     made = await backend(server.url, **options)
-    assert await made.ready() == {"ok": ok, "continuation": "reask", "base_url": server.url}
+    continuation = {"content": "unprobed", "reasoning": "unprobed", "probed": False}
+    assert await made.ready() == {"ok": ok, "continuation": continuation, "base_url": server.url}
     await made.close()
 
 

@@ -47,7 +47,7 @@ def guard_server_process(log: Path, *words: str) -> Iterator[tuple[str, subproce
     """`guard serve` on a free port; yields its address and its process."""
     command = [sys.executable, "-m", "guard", "serve", "--port", "0", *words]
     with process(command, log) as running:
-        yield _wait_for(lambda: _announced(log), running, log), running
+        yield wait_for(lambda: _announced(log), running, log), running
 
 
 @contextlib.contextmanager
@@ -62,7 +62,7 @@ def _announced(log: Path) -> str | None:
     return found[1] if found else None
 
 
-def _wait_for(look, running: subprocess.Popen[bytes], log: Path) -> str:  # type: ignore[no-untyped-def]
+def wait_for(look, running: subprocess.Popen[bytes], log: Path) -> str:  # type: ignore[no-untyped-def]
     end = time.monotonic() + PATIENCE_S
     while time.monotonic() < end:
         if found := look():
@@ -88,10 +88,11 @@ def transformers_serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str
     port = 18731
     command = [str(Path(sys.executable).parent / "transformers"), "serve", MODEL]
     with process([*command, "--device", "cpu", "--port", str(port)], log) as running:
-        yield _wait_for(lambda: _answers(f"http://127.0.0.1:{port}"), running, log)
+        yield wait_for(lambda: answers(f"http://127.0.0.1:{port}"), running, log)
 
 
-def _answers(url: str) -> str | None:
+def answers(url: str) -> str | None:
+    """The address, once a server there calls itself well."""
     try:
         with urllib.request.urlopen(f"{url}/health", timeout=5):
             return url

@@ -27,3 +27,14 @@ def test_a_foreign_server_is_interrupted_and_continued(transformers_serve: str, 
     assert len({chunk.id for chunk in chunks}) == 1
     (row,) = json.loads(run_guard("interruptions", "list", "--store", store, "--json").stdout)
     assert (row["outcome"], row["continuation"]) == ("corrected", "text_exact")
+
+
+def test_it_goes_on_with_no_prefilled_message_and_the_probe_says_so(transformers_serve: str) -> None:
+    told = json.loads(run_guard("probe", f"{transformers_serve}/v1", "--model", MODEL, "--json").stdout)
+    assert {told[channel]["continuation"] for channel in ("content", "reasoning")} == {"reask"}
+    assert not [
+        trial for c in ("content", "reasoning") for trial in told[c]["trials"] if trial["verdict"] == "continues"
+    ]
+    assert told["completions"] == "works"
+    exact = run_guard("probe", f"{transformers_serve}/v1", "--model", MODEL, "--tokenizer", MODEL, "--json")
+    assert json.loads(exact.stdout)["reasoning"]["continuation"] == "text_exact"

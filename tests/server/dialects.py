@@ -140,7 +140,7 @@ class Spoken:
             }
             for number in range(self.rng.randint(1, 2))
         ]
-        if self.rng.random() < 0.3:
+        if any(tool["type"] == "custom" for tool in self.body["tools"]):
             custom = {"name": "grep", "input": "a+"}
             calls.append({"index": len(calls), "id": "call_c", "type": "custom", "custom": custom})
         if self.dialect.tools == "whole":
