@@ -3,7 +3,8 @@
 Pure: batches in, batches out. A server that passed its trial, or was never tried, may still begin a new message; that
 is seen before anything of it is handed on, so that the turn can be continued another way. Rules:
   A reply starts over if it begins as the message begins: `ENOUGH` characters, or all of a message that is not shorter
-  than `LEAST`; or if it reasons where content was to go on.
+  than `LEAST`; or if it reasons where content was to go on. White space counts: a model that says its first sentence
+  once more begins with a space.
   White space that was taken from the message's end is not written twice.
 """
 
@@ -36,7 +37,7 @@ class Opening:
 
     def __init__(self, channel: Channel, told: str) -> None:
         self._channel = channel
-        self._told = told.strip()
+        self._told = told.rstrip()
         self._blank = told[len(told.rstrip()) :]
         self._said = ""
         self._held: list[Item] = []
@@ -81,7 +82,7 @@ class Opening:
             self.astray = self._channel == "content" or self._starts_over()
             self._settled = not self.astray
             return
-        self._said = (self._said + delta.text).lstrip()
+        self._said += delta.text
         if len(self._said) >= min(ENOUGH, len(self._told)) or not self._told.startswith(self._said):
             self.astray = self._starts_over()
             self._settled = not self.astray

@@ -103,6 +103,20 @@ def check(files: Annotated[list[str], typer.Argument(help="Policies (names or fi
         raise typer.Exit(1)
 
 
+@app.command()
+def probe(
+    url: Annotated[str, typer.Argument(metavar="URL", help="Base URL of an OpenAI-compatible server, up to /v1.")],
+    model: Annotated[str | None, typer.Option(help="Its model.  [default: the first it lists]")] = None,
+    api_key_env: Annotated[str | None, typer.Option(help="Environment variable with its key.")] = None,
+    tokenizer: Annotated[str | None, typer.Option(help="Its tokenizer: a directory or a hub name.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Find out how an upstream continues a partial turn: a few dozen small requests."""
+    from guard.cli.probe import probe as examine
+
+    examine(url, model, api_key_env, tokenizer, as_json)
+
+
 @interruptions_app.command("list")
 def list_(
     store: StoreUrl = "sqlite:///guard.db",

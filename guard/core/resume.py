@@ -12,6 +12,9 @@ from dataclasses import dataclass
 OPENING = 200
 """Characters of a re-asked answer that are held until it is clear whether it goes on, overlaps or starts over."""
 
+PREFILLED = 24
+"""As many of an answer that goes on from a prefilled message: enough to see that it starts over instead."""
+
 _OVERLAP = 12  # a shorter agreement between an end and a beginning is chance
 _RESTART = 24  # as many equal characters at both beginnings are not
 _LEAD = re.compile(r"\s*(?:(?:[-*+•]|\d{1,3}[.)])\s+)?")
@@ -52,19 +55,30 @@ class Seam:
 
     Args:
         delivered: what the client has of this channel, if the upstream was asked again (it may overlap or start
-            over); "" if it continues exactly.
+            over) or was to go on from it (it may start over); "" if it continues exactly.
+        prefilled: it was to go on: what it says is the model's own unless it starts over, an overlap is no accident.
         written: the model's own text of this channel before the splice, for stop strings that began in it.
         stops: the request's stop strings; matched on model text only.
     """
 
-    __slots__ = ("_again", "_delivered", "_enough", "_opening", "_place", "_skip", "_stops", "_written")
+    __slots__ = (
+        *("_again", "_delivered", "_enough", "_opening", "_place"),
+        *("_prefilled", "_skip", "_stops", "_written"),
+    )
 
-    def __init__(self, *, delivered: str = "", written: str = "", stops: Sequence[str] = ()) -> None:
-        self._delivered = delivered.strip()
+    def __init__(
+        self, *, delivered: str = "", written: str = "", stops: Sequence[str] = (), prefilled: bool = False
+    ) -> None:
+        self._prefilled = prefilled
+        self._delivered = delivered.rstrip() if prefilled else delivered.strip()
+        if prefilled and len(self._delivered) < _OVERLAP:
+            self._delivered = ""
         self._stops = tuple(stop for stop in stops if len(stop) > 1)
         longest = max(map(len, self._stops), default=1)
         self._written = written[1 - longest :] if longest > 1 else ""
-        self._enough = OPENING if self._delivered else longest - 1
+        self._enough = longest - 1
+        if self._delivered:
+            self._enough = max(PREFILLED, longest - 1) if prefilled else OPENING
         self._opening = ""
         self._place: int | None = None  # how far into `delivered` a repetition has been followed
         self._skip = 0
@@ -91,8 +105,9 @@ class Seam:
     def _decide(self, final: bool) -> Join | None:
         if not self._delivered:
             return Join(stopped=self._completes_stop(self._opening))
-        told, head = self._delivered, self._opening[:OPENING]
-        said = head.lstrip()
+        told, head = self._delivered, self._opening[: self._enough]
+        # White space is all that tells a sentence said again, behind the text, from the text begun anew.
+        said = head if self._prefilled else head.lstrip()
         blank = len(head) - len(said)
         agree = _common_prefix(told, said)
         if agree == len(told):
@@ -100,10 +115,12 @@ class Seam:
         self._again = agree >= min(_RESTART, len(told))
         if self._again and agree < len(said):
             return Join(astray=True)
+        if self._prefilled and not self._again:
+            return self._joined(0)
         at = 0 if self._again else told.find(said) if len(head) == OPENING else -1
         if at >= 0:
             self._place, self._skip = at + len(said), blank + len(said)
-            return None if final else self._follow(self._opening[OPENING:])
+            return None if final else self._follow(self._opening[len(head) :])
         overlap = _overlap(told, said)
         return self._joined(blank + overlap if overlap else 0)
 

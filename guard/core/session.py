@@ -77,7 +77,7 @@ class Session:
         self._seam: Seam | None = None
         self._seam_of: Text = "content"
         self._held: list[ev.Delta] = []
-        self._muted = False
+        self._muted = self._anew = self._prefilled = False
         self._out: list[Command] = []
         self.done = False
         self._handlers: dict[type, Callable[..., None]] = {
@@ -126,12 +126,16 @@ class Session:
             return
         self._log.continued(event.attempt, event.continuation)
         self._seam_of = self._turn.channel or "content"
+        self._prefilled = event.continuation == "field_prefill"
+        self._anew = event.continuation == "reask" and self._seam_of == "content"
         # A new turn of the model's after content thinks anew; to the client that would be reasoning behind an answer.
-        self._muted = event.continuation == "reask" and self._seam_of == "content"
+        self._muted = self._anew or (self._prefilled and self._seam_of == "content")
+        asked = {"reask": "content", "field_prefill": self._seam_of}.get(event.continuation or "")
         seam = Seam(
-            delivered=self._turn.tape.text("content") if event.continuation == "reask" else "",
+            delivered=self._turn.tape.text(asked) if asked else "",
             written=self._turn.transcripts[self._seam_of].by("model"),
             stops=self._config.stops,
+            prefilled=self._prefilled,
         )
         self._seam = seam if seam.needed else None
 
@@ -151,6 +155,8 @@ class Session:
     def _join(self, join: Join) -> None:
         """Let the held opening of an attempt through, now that it is clear how it joins what stands before it."""
         held, self._held, self._seam = self._held, [], None
+        if self._prefilled and (join.skip or join.astray):  # it was no continuation after all
+            self._log.continued(self._attempt, "reask")
         if join.astray:
             self._astray(held)
         elif join.stopped:
@@ -163,7 +169,7 @@ class Session:
         """An answer that was asked for again is a new text: it may lack the space that a continuation begins with."""
         before = self._turn.transcripts[self._seam_of].text()
         first = held[0].text[:1] if held else ""
-        if skip or not self._muted or not before or before[-1].isspace() or not first.isalnum():
+        if skip or not self._anew or not before or before[-1].isspace() or not first.isalnum():
             return held
         return [replace(held[0], text=" " + held[0].text, tokens=()), *held[1:]]
 

@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from guard.core.events import Finish, Piece
-from guard.server.wire import DONE, VERSION, Chunk, Identity, error_body, guard_field, sse
+from guard.server.wire import DONE, VERSION, Chunk, Identity, error_body, guard_field, sse, unasked
 
 
 class CompletionEncoder:
-    """Encodes one streamed response; see `wire.Encoder`. `alone`: the request has one prompt."""
+    """Encodes one streamed response; see `reply.Encoder`. `alone`: the request has one prompt."""
 
     def __init__(self, identity: Identity, *, alone: bool, include_usage: bool = False) -> None:
         self._identity = identity
@@ -25,7 +25,7 @@ class CompletionEncoder:
         """One piece as it goes over the wire."""
         if self._alone and piece.raw is not None and piece.guard is None:
             self._identity.learn(piece.raw)
-            return bytes(piece.raw)
+            return self._passed(piece.raw)
         entry = _entry(choice, piece.text, None, _logprobs(piece.logprobs))
         guard = {"guard": guard_field(piece.guard)} if piece.guard else {}
         return sse(self._head() | {"choices": [entry]} | guard)
@@ -35,7 +35,7 @@ class CompletionEncoder:
         if finish.error is not None:
             return sse(error_body(finish.error, kind="upstream_error", code=str(finish.status)))
         if self._alone and finish.raw is not None:
-            return bytes(finish.raw)
+            return self._passed(finish.raw)
         return sse(self._head() | {"choices": [_entry(choice, "", finish.reason, None)]})
 
     def end(self, usage: Mapping[str, Any]) -> bytes:
@@ -43,12 +43,15 @@ class CompletionEncoder:
         told = sse(self._head() | {"choices": [], "usage": usage}) if self._include_usage else b""
         return told + DONE
 
+    def _passed(self, raw: Any) -> bytes:
+        return bytes(raw) if self._include_usage else unasked(raw)
+
     def _head(self) -> Chunk:
         return {"object": "text_completion", **self._identity.fields}
 
 
 class CompletionCollector:
-    """The same pieces as one `text_completion`; see `wire.Collecting`."""
+    """The same pieces as one `text_completion`; see `reply.Collecting`."""
 
     def __init__(self, identity: Identity, n: int, *, alone: bool) -> None:
         self._identity = identity

@@ -130,7 +130,8 @@ class Responder:
 
     async def _whole(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
         length = (b"content-length", str(len(body)).encode())
-        await self._start(status, [_JSON, length, *_encoded(headers)])
+        kind = [] if "content-type" in headers else [_JSON]
+        await self._start(status, [*kind, length, *_encoded(headers)])
         await self._send({"type": "http.response.body", "body": body})
 
     async def _start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:

@@ -10,12 +10,46 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
-from guard.core.events import Finish
+from guard.core.events import Finish, Piece
 from guard.relay import Out
 from guard.server import wire
 from guard.server.http import Responder
+
+
+class Encoder(Protocol):
+    """Writes a streamed response: each method returns what goes over the wire."""
+
+    def piece(self, choice: int, piece: Piece) -> bytes:
+        """One piece of a choice."""
+        ...
+
+    def finish(self, choice: int, finish: Finish) -> bytes:
+        """The end of a choice; an error frame if it failed."""
+        ...
+
+    def end(self, usage: Mapping[str, Any]) -> bytes:
+        """What closes the stream, once every choice has its finish."""
+        ...
+
+
+class Collecting(Protocol):
+    """Gathers the same pieces for a response that is not streamed; `events` is what was told on the way."""
+
+    events: list[dict[str, Any]]
+
+    def piece(self, choice: int, piece: Piece) -> None:
+        """Take a piece of a choice."""
+        ...
+
+    def finish(self, choice: int, finish: Finish) -> None:
+        """The choice is over."""
+        ...
+
+    def answer(self, usage: Mapping[str, Any]) -> wire.Chunk:
+        """The whole response."""
+        ...
 
 
 class Reply:
@@ -30,8 +64,8 @@ class Reply:
     def __init__(
         self,
         responder: Responder,
-        encoder: wire.Encoder,
-        collector: wire.Collecting,
+        encoder: Encoder,
+        collector: Collecting,
         *,
         stream: bool,
         keep_alive_s: float,

@@ -9,7 +9,7 @@ asks every upstream for it, so what an upstream says of it in other chunks reach
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -136,40 +136,6 @@ def _choices(chunk: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [choice for choice in chunk.get("choices") or () if isinstance(choice, dict)]
 
 
-class Encoder(Protocol):
-    """Writes a streamed response: each method returns what goes over the wire."""
-
-    def piece(self, choice: int, piece: Piece) -> bytes:
-        """One piece of a choice."""
-        ...
-
-    def finish(self, choice: int, finish: Finish) -> bytes:
-        """The end of a choice; an error frame if it failed."""
-        ...
-
-    def end(self, usage: Mapping[str, Any]) -> bytes:
-        """What closes the stream, once every choice has its finish."""
-        ...
-
-
-class Collecting(Protocol):
-    """Gathers the same pieces for a response that is not streamed; `events` is what was told on the way."""
-
-    events: list[dict[str, Any]]
-
-    def piece(self, choice: int, piece: Piece) -> None:
-        """Take a piece of a choice."""
-        ...
-
-    def finish(self, choice: int, finish: Finish) -> None:
-        """The choice is over."""
-        ...
-
-    def answer(self, usage: Mapping[str, Any]) -> Chunk:
-        """The whole response."""
-        ...
-
-
 class StreamEncoder:
     """Encodes one streamed response. `include_usage`: the client asked for a last chunk with the usage."""
 
@@ -189,7 +155,7 @@ class StreamEncoder:
             # What nearly every delta is: bytes that nobody looks into; searching from the end is twice as fast.
             if self._include_usage or piece.raw.rfind(b'"usage"') < 0:
                 return bytes(piece.raw)
-            return _unasked(piece.raw)
+            return unasked(piece.raw)
         chunk = self._chunk(choice, self._role(choice) | delta_fields(piece), None, piece.logprobs)
         return sse(chunk | ({"guard": guard_field(piece.guard)} if piece.guard else {}))
 
@@ -199,7 +165,7 @@ class StreamEncoder:
             return sse(error_body(finish.error, kind="upstream_error", code=str(finish.status)))
         if finish.raw is not None:
             self._identity.learn(finish.raw)
-            return bytes(finish.raw) if self._include_usage else _unasked(finish.raw)
+            return bytes(finish.raw) if self._include_usage else unasked(finish.raw)
         return sse(self._chunk(choice, self._role(choice), finish.reason))
 
     def end(self, usage: Mapping[str, Any]) -> bytes:
@@ -221,7 +187,7 @@ class StreamEncoder:
         return self._head() | {"choices": [entry]}
 
 
-def _unasked(raw: Any) -> bytes:
+def unasked(raw: Any) -> bytes:
     """The upstream's bytes without `usage` (null, as a rule), for a client that did not ask for any."""
     same = bytes(raw)
     try:

@@ -3,9 +3,11 @@
 The format is `guard.chat`'s. Here `template` renders prompts, `upstream` and `stream` do the network, `turn` and
 `backend` join them. It does not know policies, checks or clients.
 
-How a cut turn goes on, first that applies: `tool_answers` where calls were made; `text_exact` (chat template rendered
-here, sent to `/completions`) with a tokenizer and a request that asks neither for tools nor for an output format;
-else `reask`. Its rules stand at the top of each module.
+How a cut turn goes on, the first that keeps what the request asked for (`ways`): `tool_answers` where calls were made;
+`token_exact` (the ids that the server told, where that is configured) and `text_exact` (the chat template rendered
+here) at `/completions` with a tokenizer, for requests that ask neither for tools nor for an output format;
+`field_prefill` (the message so far is sent to be gone on with) where trying has shown that the server does so
+(`probe`); else `reask`.
 """
 
 from guard.backends.openai.backend import OpenAIBackend

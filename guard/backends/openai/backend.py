@@ -11,10 +11,12 @@ from typing import Any, ClassVar
 
 from guard.backends import ChatRequest, Options, Verbatim, estimate_tokens
 from guard.backends.openai.options import OpenAIOptions
+from guard.backends.openai.probe import Prober
 from guard.backends.openai.template import Template
 from guard.backends.openai.turn import OpenAITurn
 from guard.backends.openai.upstream import Upstream
 from guard.backends.openai.verbatim import Answer
+from guard.chat.trial import Abilities, Ability
 
 
 class OpenAIBackend:
@@ -25,6 +27,7 @@ class OpenAIBackend:
     def __init__(self, options: OpenAIOptions) -> None:
         self._options = options
         self._upstream = Upstream(options)
+        self._prober = Prober(self._upstream, options)
         self._template: Template | None = None
 
     async def start(self) -> None:
@@ -42,7 +45,7 @@ class OpenAIBackend:
 
     def begin(self, request: ChatRequest) -> OpenAITurn:
         """A turn for this request; nothing is sent yet."""
-        return OpenAITurn(request, self._options, self._upstream, self._template)
+        return OpenAITurn(request, self._options, self._upstream, self._template, self._prober)
 
     async def forward(self, request: Verbatim) -> Answer:
         """Pass a request on as it is; see `guard.backends.Forwarder`."""
@@ -67,6 +70,26 @@ class OpenAIBackend:
         alive = status == 200 or status in (404, 405) or (status in (401, 403) and not keyed)
         return {"ok": alive, "continuation": self._continuation(), "base_url": self._upstream.address}
 
-    def _continuation(self) -> str:
-        able = self._template is not None and self._template.renders and not self._upstream.completions_refused
-        return "text_exact" if able and self._options.continuation != "reask" else "reask"
+    def _continuation(self) -> Mapping[str, Any]:
+        """How a plain request would be continued; `unprobed` where that shows when a turn is first cut."""
+        known = self._upstream.abilities
+        model = self._options.model or next(reversed(known), "")
+        found = known.get(model, Abilities())
+        told = {"content": self._way(found.content), "reasoning": self._way(found.reasoning)}
+        return {**told, "probed": found != Abilities()}
+
+    def _way(self, ability: Ability | None) -> str:
+        best, upstream = self._options.continuation, self._upstream
+        if best == "token_exact" and not upstream.ids_refused and not self._no_route():
+            return "token_exact"
+        renders = self._template is not None and self._template.renders
+        if best in ("auto", "text_exact", "token_exact") and renders and not upstream.completions_refused:
+            return "text_exact"
+        if best == "reask":
+            return "reask"
+        if ability is None:
+            return "unprobed"
+        return "reask" if ability.dialect is None else "field_prefill"
+
+    def _no_route(self) -> bool:
+        return self._upstream.completions_refused and self._options.token_route == "completions"  # noqa: S105

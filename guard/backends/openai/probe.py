@@ -38,6 +38,7 @@ from guard.chat.trial import (
     Trial,
     judge,
     overhead,
+    rendered,
     weighed,
     weight,
 )
@@ -69,20 +70,23 @@ class Prober:
 
     async def ability(self, channel: Open, model: str, headers: Mapping[str, str]) -> Ability:
         """How `channel` is continued; tried now if that is not known. Raises nothing of the server's."""
+        if (known := self._known(channel, model)) is not None:
+            return known
         async with self._lock:
-            known = getattr(self._upstream.abilities.get(model), channel, None)
-            if isinstance(known, Ability):
-                return known
-            until, failed = self._failed.get((model, channel), (0.0, None))
-            if failed is not None and asyncio.get_running_loop().time() < until:
-                return failed
-            return await self._find_out(channel, model, headers)
+            return self._known(channel, model) or await self._find_out(channel, model, headers)
 
     def distrust(self, channel: Open, model: str, why: str) -> None:
         """The channel is not continued by prefill any more."""
-        known = getattr(self._upstream.abilities.get(model), channel, None)
-        trials = known.trials if isinstance(known, Ability) else ()
+        known = self._known(channel, model)
+        trials = () if known is None else known.trials
         self._remember(channel, model, Ability(dialect=None, why=why, trials=trials))
+
+    def _known(self, channel: Open, model: str) -> Ability | None:
+        """What was found out, or that it could not be a short while ago."""
+        abilities = self._upstream.abilities.get(model, Abilities())
+        found = abilities.content if channel == "content" else abilities.reasoning
+        until, failed = self._failed.get((model, channel), (0.0, None))
+        return failed if found is None and asyncio.get_running_loop().time() < until else found
 
     async def _find_out(self, channel: Open, model: str, headers: Mapping[str, str]) -> Ability:
         if self._options.prefill != "auto":
@@ -131,9 +135,10 @@ class Examination:
         trials: list[Trial] = []
         for dialect in TO_CONTENT if channel == "content" else TO_REASONING:
             trials.append(await self._try(channel, dialect))
-            if trials[-1].verdict == "continues" and not every:
+            if trials[-1].verdict == "continues" and not trials[-1].inline and not every:
                 break
-        good = next((trial for trial in trials if trial.verdict == "continues"), None)
+        able = [trial for trial in trials if trial.verdict == "continues"]
+        good = min(able, key=lambda trial: trial.inline, default=None)
         if good is None:
             return Ability(dialect=None, why="no dialect goes on", trials=tuple(trials))
         return Ability(dialect=good.dialect, why=good.why, inline=good.inline, trials=tuple(trials))
@@ -151,14 +156,19 @@ class Examination:
             self.bare = await self._ask(None)
 
     async def _try(self, channel: Open, dialect: Dialect) -> Trial:
+        prefill = self._unfinished(channel, dialect, self._codes.given)
         try:
-            reply = await self._ask(self._unfinished(channel, dialect, self._codes.given))
+            reply = await self._ask(prefill)
             trial = judge(self._codes, channel, dialect, reply)
             if trial.verdict != "undecided":
                 return trial
+            deadline = asyncio.get_running_loop().time() + _PATIENCE.connect_s
+            prompt = await self._upstream.prompt(self._body(prefill), self._headers, deadline)
+            if prompt is not None:
+                return rendered(trial, self._codes, reply, channel, prompt)
             return weighed(trial, channel, reply, await self._weigh(channel, dialect))
         except UpstreamError as error:
-            if not refuses(error):
+            if not refuses(error) and error.status != 500:  # a template that breaks on the message
                 raise
             return Trial(dialect=dialect, verdict="refused", why=said(error))
 
@@ -174,21 +184,24 @@ class Examination:
             return in_content(dialect, text)
         return in_reasoning(dialect, text, self._options.tags[0])
 
-    async def _ask(self, prefill: Prefill | None) -> Reply:
+    def _body(self, prefill: Prefill | None) -> dict[str, Any]:
         messages: list[Any] = [{"role": "user", "content": self._codes.question}]
         body: dict[str, Any] = {"model": self._model, "messages": messages, **self._limits}
         body |= {"stream": True, "stream_options": {"include_usage": True}}
         if prefill is not None:
             messages.append(prefill.message)
             body |= prefill.flags
+        return body
+
+    async def _ask(self, prefill: Prefill | None) -> Reply:
         started = asyncio.get_running_loop().time()
         deadline = started + _PATIENCE.first_token_s
-        response = await self._upstream.post("chat/completions", body, self._headers, deadline)
+        response = await self._upstream.post("chat/completions", self._body(prefill), self._headers, deadline)
         stream = BodyStream(response, _PATIENCE, where=self._upstream.where, started=started)
         forms: dict[int, str] = {}
         reader = Reader(1, {0: 0}, where=self._upstream.where, splitter=self._splitter, forms=forms)
         try:
-            async with aclosing(batches(response, stream, reader)) as read:  # type: ignore[type-var]
+            async with aclosing(batches(response, stream, reader)) as read:
                 items = [item async for batch in read for item in batch]
         finally:
             stream.close()

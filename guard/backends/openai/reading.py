@@ -6,7 +6,7 @@ when it is over.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 import aiohttp
 
@@ -19,7 +19,7 @@ WHOLE_LIMIT = 64 << 20
 """Bytes of an answer that was not streamed."""
 
 
-async def batches(response: aiohttp.ClientResponse, stream: BodyStream, reader: Reader) -> AsyncIterator[Batch]:
+async def batches(response: aiohttp.ClientResponse, stream: BodyStream, reader: Reader) -> AsyncGenerator[Batch, None]:
     """What every read brings, until the answer is whole or `reader.error` is set. Raises UpstreamTimeout."""
     if response.content_type == "application/json":
         if batch := await _whole(stream, reader):

@@ -102,6 +102,17 @@ class Template:
         """Tokens of `text`, special ones that a tokenizer adds at the ends not counted."""
         return len(self._tokenizer.encode(text, add_special_tokens=False))
 
+    def encode(self, text: str) -> list[int]:
+        """Ids of text that goes on from other text; what spells a control token is text."""
+        ids = self._plain(text)
+        if self._tokenizer.added_tokens_decoder.keys().isdisjoint(ids):
+            return ids
+        return [id_ for char in text for id_ in self._plain(char)]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of ids, special tokens included."""
+        return str(self._tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False))
+
     def prompt(
         self,
         messages: Sequence[Mapping[str, Any]],
@@ -113,6 +124,9 @@ class Template:
         head = self._render(messages, variables, generation=True)
         text = turn_text(head, kept, open_channel, self._tags, self._glue).removeprefix(self._bos)
         return text, self.count(text)
+
+    def _plain(self, text: str) -> list[int]:
+        return list(self._tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True))
 
     def _render(self, messages: Sequence[Any], variables: Mapping[str, Any], *, generation: bool) -> str:
         free = {name: value for name, value in variables.items() if name not in _RESERVED}

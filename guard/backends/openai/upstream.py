@@ -43,6 +43,11 @@ def passed_headers(headers: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in low if name in _PASSED_WHOLE or name.startswith(_PASSED)}
 
 
+def _kind(headers: Mapping[str, str]) -> dict[str, str]:
+    """The type of a body that is passed on as it came."""
+    return {"content-type": headers["content-type"]} if "content-type" in headers else {}
+
+
 class Upstream:
     """The server behind one `base_url`.
 
@@ -143,6 +148,17 @@ class Upstream:
         entries = listed.get("data") if isinstance(listed, dict) else None
         return status, entries if isinstance(entries, list) else []
 
+    async def prompt(self, body: Mapping[str, Any], headers: Mapping[str, str], deadline: float) -> str | None:
+        """What llama.cpp's server makes of a chat request; None from any other."""
+        try:
+            response = await self._send("../apply-template", body, headers, deadline)
+            async with asyncio.timeout_at(deadline), response:
+                told = msgspec.json.decode(await _read_some(response)) if response.status == 200 else None
+        except (UpstreamError, TimeoutError, msgspec.DecodeError, UnicodeDecodeError):
+            return None
+        prompt = told.get("prompt") if isinstance(told, dict) else None
+        return prompt if isinstance(prompt, str) else None
+
     async def learn_context(self, model: str | None, headers: Mapping[str, str]) -> int | None:
         """The model's context window in tokens if the server tells; asked once."""
         if not self._asked_context:
@@ -229,7 +245,7 @@ class Upstream:
             f"{self.where} refused with {status} {reason}",
             status=status,
             body=body or None,
-            headers=passed_headers(response.headers),
+            headers=passed_headers(response.headers) | (_kind(response.headers) if body else {}),
         )
 
 

@@ -12,7 +12,7 @@ Decides; what is sent is `continuation`'s. Rules:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import NamedTuple
 
 from guard.backends import ChatRequest
@@ -59,7 +59,7 @@ class Ways:
         self._prober = prober
         self._model = options.model or str(request.body.get("model", ""))
 
-    async def of(self, choice: int, resume: Resume, form: str, tape: Tape | None) -> AsyncIterator[Way]:
+    async def of(self, choice: int, resume: Resume, form: str, tape: Tape | None) -> AsyncGenerator[Way, None]:
         """The ways for one cut. `form`: the field reasoning came in, `tape`: the choice's token ids so far."""
         request, model = self._request, self._options.model
         if request.prompt is not None:
@@ -104,7 +104,7 @@ class Ways:
         self._prober.distrust(_open(resume), self._model, why)
 
     async def _from_ids(self, choice: int, resume: Resume, tape: Tape | None) -> Way | None:
-        """The request that continues from the very token ids, or None where they were not told or would lose something."""
+        """The request that continues from the very token ids, or None where they were not told or would not do."""
         request, template, route = self._request, self._template, self._options.token_route
         if tape is None or template is None or self._upstream.ids_refused or request.prefix:
             return None
