@@ -62,7 +62,7 @@ class UpstreamError(GuardError):
     Attributes:
         status: its HTTP status, or 502 where it never sent one.
         body: its own error body, verbatim, or None; passed on to the client unchanged.
-        headers: the headers worth passing on (rate limits, request id), lower-case names.
+        headers: the headers worth passing on (rate limits, request id, the type of `body`), lower-case names.
     """
 
     def __init__(

@@ -63,6 +63,7 @@ async def test_a_refusal_is_passed_on_as_it_is(server: Server) -> None:
         await get(server.url)
     assert (caught.value.status, caught.value.body) == (429, body)
     assert caught.value.headers == {
+        "content-type": "application/json",
         "retry-after": "7",
         "x-ratelimit-remaining": "0",
         "x-request-id": "r1",

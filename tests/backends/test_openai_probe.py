@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from guard.backends import ChatRequest
-from guard.backends.openai import probe
+from guard.backends.openai import OpenAIOptions, probe
 from guard.core.events import Delta, Opened
 from guard.core.types import Resume, ToolCall
 from tests.backends.test_openai_server import backend, collect, text
@@ -368,9 +368,7 @@ async def test_one_examination_at_a_time_with_the_headers_of_the_request() -> No
         await made.close()
 
 
-def test_contradictions_are_named(tmp_path: Any) -> None:
-    from guard.backends.openai import OpenAIOptions
-
+def test_contradictions_are_named() -> None:
     for options, told in (
         ({"continuation": "token_exact"}, "needs a tokenizer"),
         ({"continuation": "reask", "prefill": "partial"}, "never used"),

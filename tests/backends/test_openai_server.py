@@ -62,7 +62,11 @@ class Server:
 
 def is_trial(body: Any) -> bool:
     messages = body.get("messages") if isinstance(body, dict) else None
-    return bool(messages) and str(messages[0].get("content", "")).startswith("Repeat these codes")
+    return (
+        isinstance(messages, list)
+        and bool(messages)
+        and str(messages[0].get("content", "")).startswith("Repeat these codes")
+    )
 
 
 @pytest.fixture
