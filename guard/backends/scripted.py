@@ -26,7 +26,7 @@ import json
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -79,7 +79,7 @@ class Answer(_Model):
     """What is said to a question."""
 
     when: str = ""
-    after: str = ""
+    after: Literal["", "user", "tool"] = ""
     cut: Annotated[int, Field(ge=0)] = 0
     attempts: Annotated[tuple[Attempt, ...], Field(min_length=1)]
     choices: tuple[tuple[Attempt, ...], ...] = ()

@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from guard.backends import ChatRequest
 from guard.chat.asked import conversation, extended
+from guard.chat.echo import LEAST
 from guard.chat.prefill import Dialect, Prefill, in_content, in_reasoning
 from guard.core.types import Continuation, Resume
 
@@ -115,7 +116,9 @@ def reask(request: ChatRequest, model: str | None, choice: int, resume: Resume, 
     if resume.calls:
         written = "" if again else _behind_calls(resume)
     else:
-        written = request.prefix.get("content", "") + ("" if again else resume.sent.get("content", ""))
+        begun = request.prefix.get("content", "")
+        sent = "" if again else resume.sent.get("content", "")
+        written = sent if len(begun) >= LEAST and sent.startswith(begun) else begun + sent  # see `echo`
     if written:
         messages.append({"role": "assistant", "content": written})
     return _chat(request, model, choice, resume, _with_word(messages, resume.message), "reask")

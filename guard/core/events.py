@@ -30,10 +30,12 @@ from guard.core.types import (
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """An attempt has begun; `continuation` says how a cut turn is continued (None for attempt 0)."""
+    """An attempt has begun; `continuation` says how a cut turn is continued (None for attempt 0). `echoes`: the answer
+    repeats the client's unfinished turn before it goes on, so it stands for the whole of it."""
 
     attempt: int
     continuation: Continuation | None = None
+    echoes: bool = False
 
 
 @dataclass(slots=True)

@@ -18,7 +18,7 @@ works. Its rules, each with a mutant that a test kills (`make mutants`):
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -31,7 +31,7 @@ from guard.core.log import Log
 from guard.core.resume import Join, Seam
 from guard.core.tape import split_logprobs
 from guard.core.turn import Cut, Text, Turn
-from guard.core.types import Finding, GuardEvent, Resume, Segment, Status, Verdict
+from guard.core.types import Channel, Finding, GuardEvent, Resume, Segment, Status, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +59,7 @@ class Session:
         self._policy = config.policy
         self._uses = {use.check: use for use in config.policy.checks}
         self._specs = [spec for spec in config.checks if spec.name in self._uses]
-        self._turn = Turn(watched(config), config.prefix)
-        self._corrector = Corrector(
-            name=f"{config.session}.{config.choice}",
-            choice=config.choice,
-            policy=config.policy,
-            turn=self._turn,
-            structured=config.structured,
-            max_tokens=config.max_tokens,
-            count=config.count,
-        )
+        self._begin(config.prefix)
         self._log = Log(config.choice)
         self._attempt = 0
         self._awaiting: tuple[str, Resume] | None = None
@@ -93,6 +84,20 @@ class Session:
             ev.Recorded: self._recorded,
             ev.ClientLeft: self._client_left,
         }
+
+    def _begin(self, prefix: Mapping[Channel, str]) -> None:
+        """A turn that goes on from the client's `prefix`."""
+        config = self._config
+        self._turn = Turn(watched(config), prefix)
+        self._corrector = Corrector(
+            name=f"{config.session}.{config.choice}",
+            choice=config.choice,
+            policy=config.policy,
+            turn=self._turn,
+            structured=config.structured,
+            max_tokens=config.max_tokens,
+            count=config.count,
+        )
 
     @property
     def attempt(self) -> int:
@@ -123,6 +128,8 @@ class Session:
 
     def _opened(self, event: ev.Opened) -> None:
         if not self._current(event.attempt) or not event.attempt:
+            if event.echoes and not event.attempt and self._turn.channel is None:
+                self._begin({})
             return
         self._log.continued(event.attempt, event.continuation)
         self._seam_of = self._turn.channel or "content"

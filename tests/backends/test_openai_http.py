@@ -106,6 +106,17 @@ async def test_stream_options_are_left_out_where_they_are_refused(server: Server
     await made.close()
 
 
+async def test_a_refusal_that_only_repeats_the_request_is_not_about_stream_options(server: Server) -> None:
+    refusal = answer(b'{"detail":[{"input":{"stream_options":{}}}]}', "422 Unprocessable", "application/json")
+    server.replies = [refusal, refusal, answer(data("a") + END)]
+    made = await backend(server.url)
+    with pytest.raises(UpstreamError):
+        await collect(made.begin(ask()).attempt(0))
+    await collect(made.begin(ask()).attempt(0))
+    assert ["stream_options" in body for _, _, body in server.seen] == [True, False, True]
+    await made.close()
+
+
 async def test_a_broken_connection_is_tried_once_more(server: Server) -> None:
     server.replies = [cut, answer(data("a") + END)]
     assert text(await get(server.url)) == "a"

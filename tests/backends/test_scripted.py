@@ -38,6 +38,17 @@ def resumed(kept: str, put_in: str = "", channel: Any = "content", **fields: Any
     return Resume(kept={channel: kept}, open_channel=channel, put_in=put_in, **fields)
 
 
+async def test_an_answer_can_wait_for_the_tools_results() -> None:
+    later = {"after": "tool", "attempts": [[{"content": "It rains."}, FINISH]]}
+    first = {"attempts": [[{"tool": {"name": "weather"}}, {"finish": "tool_calls"}]]}
+    played = ScriptedBackend(ScriptedOptions.model_validate({"answers": [later, first]}))
+    asked = ask()
+    result = {"role": "tool", "tool_call_id": "call_0", "content": "rain"}
+    answered = ChatRequest(body={"messages": [*asked.messages, result]}, n=1)
+    assert text(await read(played.begin(asked), 0)) == ""
+    assert text(await read(played.begin(answered), 0)) == "It rains."
+
+
 async def test_every_step() -> None:
     tool = {"tool": {"id": "c", "name": "f", "arguments": '{"q": 1}'}}
     steps: list[dict[str, Any]] = [

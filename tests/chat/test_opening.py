@@ -37,7 +37,9 @@ def text(items: list[Item]) -> str:
     return "".join(item[1].text for item in items if not isinstance(item, Usage) and isinstance(item[1], Delta))
 
 
-@pytest.mark.parametrize("said", [" And so on.", "", "The answer to all of it.", TOLD[:LEAST] + "!", TOLD[1:]])
+@pytest.mark.parametrize(
+    "said", [" And so on.", "", "The answer to all of it.", TOLD[:LEAST] + "!", TOLD[1:], " " + TOLD]
+)
 def test_what_goes_on_comes_through_whole(said: str) -> None:
     for texts in ([said], list(said)):
         items = reply(*texts)
@@ -46,12 +48,18 @@ def test_what_goes_on_comes_through_whole(said: str) -> None:
         assert not opening.astray
 
 
-@pytest.mark.parametrize("said", [TOLD, TOLD[:ENOUGH] + " or C", "\n " + TOLD, TOLD[:LEAST]])
+@pytest.mark.parametrize("said", [TOLD, TOLD[:ENOUGH] + " or C", TOLD[:LEAST]])
 def test_what_starts_over_does_not_come_through_at_all(said: str) -> None:
     for texts in ([said], list(said)):
         opening = Opening("content", TOLD)
         assert passed(opening, reply(*texts)) == []
         assert opening.astray
+
+
+def test_white_space_at_the_beginning_is_part_of_it() -> None:
+    opening = Opening("reasoning", "\n" + TOLD)
+    assert passed(opening, reply("\n", TOLD, channel="reasoning")) == []
+    assert opening.astray
 
 
 def test_it_is_seen_as_soon_as_it_can_be() -> None:

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from guard.core.resume import OPENING, Join, Seam, joined, lead
+from guard.core.resume import OPENING, PREFILLED, Join, Seam, joined, lead
 
 TOLD = "The quick brown fox jumps over the lazy dog."
 NEXT = " And then it sleeps for a very long time."
@@ -116,3 +116,49 @@ def test_a_stop_string_on_one_side_of_the_splice_is_the_upstreams_affair() -> No
 def test_a_stop_string_is_looked_for_behind_what_is_skipped() -> None:
     seam = Seam(delivered=TOLD + " EN", written=TOLD + " EN", stops=["END"])
     assert join(seam, pad(f"{TOLD} END")) == Join(skip=len(TOLD) + 3, stopped=True)
+
+
+@pytest.mark.parametrize(
+    ("delivered", "said", "expected"),
+    [
+        (TOLD, NEXT, Join()),
+        (TOLD, " over the lazy dog. Then", Join()),
+        (TOLD, "x", Join()),
+        (TOLD, "", Join()),
+        (TOLD, TOLD[:20] + "!", Join()),
+        (TOLD, TOLD + NEXT, Join(skip=len(TOLD))),
+        (TOLD, f" {TOLD}{NEXT}", Join()),
+        (TOLD, f" {TOLD[:30]} no more.", Join()),
+        ("\n" + TOLD, f"\n{TOLD}{NEXT}", Join(skip=1 + len(TOLD))),
+        (TOLD, TOLD[:30] + " no more.", Join(astray=True)),
+        (TOLD, TOLD[:30], Join(astray=True)),
+        ("Some. " + LONG, LONG + NEXT, Join()),
+        (LONG, LONG + NEXT, Join(skip=len(LONG))),
+        (LONG, LONG[:300] + "Or else.", Join(astray=True)),
+        ("Yes.", "Yes. It is.", Join()),
+        ("A long word.", "A long word. More.", Join(skip=12)),
+    ],
+)
+def test_how_an_answer_joins_that_was_to_go_on(delivered: str, said: str, expected: Join) -> None:
+    def seam() -> Seam:
+        return Seam(delivered=delivered, prefilled=True)
+
+    if not seam().needed:
+        assert expected == Join()
+        return
+    assert [join(seam(), said, cuts) for cuts in every_cut(said)] == [expected] * 6
+    assert [join(seam(), said, [cut]) for cut in range(1, len(said))] == [expected] * max(0, len(said) - 1)
+
+
+def test_few_characters_of_an_answer_that_was_to_go_on_are_held() -> None:
+    seam = Seam(delivered=TOLD, prefilled=True)
+    assert seam.feed(TOLD[: PREFILLED - 1]) is None
+    assert seam.feed("!") == Join()
+    assert Seam(delivered=TOLD, prefilled=True).feed("\n" * PREFILLED) == Join()
+    assert not Seam(delivered="Yes. No.", prefilled=True).needed
+
+
+def test_a_stop_string_across_a_prefilled_splice_is_completed() -> None:
+    stop = "END OF ALL THAT WAS EVER TO BE SAID"
+    seam = Seam(delivered=TOLD + stop[:3], written=stop[:3], stops=[stop], prefilled=True)
+    assert join(seam, stop[3:] + pad(""), [5, 25]) == Join(stopped=True)

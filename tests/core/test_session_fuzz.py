@@ -188,7 +188,7 @@ class Fuzz:
                     assert harness.records[-1].id in self.recorded, "resumed before it was recorded"
                     assert harness.records[-1].attempt + 1 == attempt == harness.session.attempt
                     assert resume.max_tokens != 0
-                    harness.feed(ev.Opened(attempt, self.rng.choice(["text_exact", "text_exact", "reask"])))
+                    harness.feed(ev.Opened(attempt, self.rng.choice(["text_exact", "field_prefill", "reask"])))
                     self.script(attempt)
                 case ev.Emit(pieces):
                     self.emitted(pieces)

@@ -254,6 +254,23 @@ def test_an_event_about_a_sentence_the_client_began_points_at_what_the_client_re
     assert told(harness)[0].span == (0, 8)
 
 
+@pytest.mark.parametrize("cuts_", [(), (3, 9), (1, 2, 3, 4, 5)])
+def test_an_upstream_that_repeats_the_clients_prefix_is_read_from_the_start(cuts_: Any) -> None:
+    """Else prefix and repetition would be one sentence, in which nothing is found."""
+    harness = Harness(policy(), prefix={"reasoning": "One. It is"})
+    harness.feed(ev.Opened(0, echoes=True)).say("One. It is BAD. More", "reasoning", cuts=cuts_)
+    (record,) = harness.records
+    assert (record.claim.text, record.kept) == (" It is BAD.", {"reasoning": "One."})
+    harness.open().say(" So. Then.").end()
+    assert harness.text("reasoning") == "One. It is BAD." + NO + " So. Then."
+
+
+def test_only_a_turn_that_has_not_begun_can_be_a_repetition() -> None:
+    harness = Harness(policy(), prefix={"reasoning": "One. It"}).say(" is")
+    harness.feed(ev.Opened(0, echoes=True)).say(" BAD. More")
+    assert harness.records[0].kept == {"reasoning": "One. It"}
+
+
 def test_a_prefix_that_is_left_as_it_is_leaves_nothing_to_check() -> None:
     harness = Harness(policy(), prefix={"content": "BAD it"}).say(" \n", "content").end()
     assert (harness.segments, harness.text("content")) == ([], " \n")
@@ -431,6 +448,45 @@ def test_reasoning_behind_an_answer_that_was_asked_for_again_is_not_shown() -> N
 def test_reasoning_of_an_answer_that_goes_on_exactly_is_shown() -> None:
     harness = Harness(policy()).say("A BAD claim. x", "content").open().say("Again. ", "reasoning")
     assert harness.text() == "Again. "
+
+
+def prefilled(text: str, *, points: list[int] | None = None, channel: Any = "content", **fields: Any) -> Harness:
+    """As `reasked`, of an upstream that was to go on from the message so far."""
+    harness = Harness(policy(**fields)).say(TWICE, channel).open("field_prefill")
+    return harness.say(text, channel, cuts=points or [])
+
+
+def test_an_answer_that_goes_on_from_a_prefilled_message_goes_on_exactly() -> None:
+    for text in ("s and so on. ", " one. It is GOOD. And so on. ", " And so on. " * 5):
+        for points in cuts(text):
+            harness = prefilled(text, points=points).end()
+            assert harness.text("content") == DELIVERED + " It is GOOD." + text
+            assert harness.finish
+            assert harness.finish.closings[0].continuation == "field_prefill"
+
+
+@pytest.mark.parametrize("channel", ["content", "reasoning"])
+def test_a_prefilled_message_that_is_begun_anew_is_skipped_and_counts_as_asked_again(channel: str) -> None:
+    before = Harness(policy()).say(TWICE, channel).open("field_prefill").text(channel)
+    again = before + " And so on."
+    for points in cuts(again):
+        harness = prefilled(again, points=points, channel=channel).end()
+        assert harness.text(channel) == again
+        assert harness.finish
+        assert harness.finish.closings[0].continuation == "reask"
+
+
+def test_a_prefilled_message_that_is_begun_anew_and_goes_astray_does_what_the_policy_says() -> None:
+    harness = prefilled(DELIVERED[:30] + " no more.", interrupt={"at_limit": "stop"}).end()
+    assert harness.finish
+    assert harness.finish.reason == "content_filter"
+    assert harness.finish.closings[0].continuation == "reask"
+    assert (told(harness)[-1].event, told(harness)[-1].why) == ("limit", "restarted")
+
+
+def test_reasoning_behind_a_prefilled_answer_is_not_shown() -> None:
+    harness = prefilled("").say("Again. ", "reasoning").say(" And so on.", "content").end()
+    assert (harness.text(), harness.text("content")) == ("", DELIVERED + " It is GOOD. And so on.")
 
 
 def test_an_answer_that_was_asked_for_again_begins_behind_a_space() -> None:

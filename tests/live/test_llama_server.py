@@ -143,6 +143,16 @@ def test_its_reasoning_is_interrupted_and_goes_on_where_it_stood(
     assert newest(store) == ("corrected", "interrupt", way)
 
 
+def test_a_clients_unfinished_turn_that_it_repeats_is_supervised(front: tuple[str, str, str], llama: str) -> None:
+    begun = [*QUESTION, {"role": "assistant", "content": "", "reasoning_content": "Ada Velm was born"}]
+    alone, _ = said(llama, begun)
+    assert alone.startswith("Ada Velm was born in ")  # without a flag of its own it repeats
+    reasoning, content = said(front[0], begun)
+    assert reasoning.startswith("Ada Velm was born in ")
+    assert " No, Ada Velm was not born in " in reasoning
+    assert content == "Thuria."
+
+
 def test_its_reasoning_is_retracted_and_goes_on_behind_what_is_true(front: tuple[str, str, str]) -> None:
     url, store, way = front
     corrected = said(url, QUESTION, f"{NAME}@retract")

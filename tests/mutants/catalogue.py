@@ -292,6 +292,25 @@ MUTANTS = (
     ),
     Mutant(
         "+",
+        "a prefilled message that is begun anew is not joined",
+        "session",
+        "prefilled=self._prefilled,",
+        "prefilled=self._anew,",
+        ("test_session_turns.py::test_an_answer_that_goes_on_from_a_prefilled_message_goes_on_exactly",),
+    ),
+    Mutant(
+        "+",
+        "a prefilled message that is begun anew counts as gone on with",
+        "session",
+        "if self._prefilled and (join.skip or join.astray):",
+        "if self._prefilled and self._anew:",
+        (
+            "test_session_turns.py::test_a_prefilled_message_that_is_begun_anew_is_skipped_and_counts_as_asked_again",
+            "test_session_turns.py::test_a_prefilled_message_that_is_begun_anew_and_goes_astray_does_what_the_policy_says",
+        ),
+    ),
+    Mutant(
+        "+",
         "an attempt opens with no tokens left",
         "session",
         "elif resume.max_tokens == 0:",

@@ -24,6 +24,7 @@ from guard.backends.openai.upstream import Upstream, passed_headers
 from guard.backends.openai.ways import Way, Ways
 from guard.chat import continuation
 from guard.chat.continuation import Call
+from guard.chat.echo import Echo
 from guard.chat.opening import Opening
 from guard.chat.reader import Reader
 from guard.chat.tags import Start, TagSplitter
@@ -67,7 +68,11 @@ class OpenAITurn:
                 if response is None:
                     continue
                 told = way.call.told
-                opening = None if resume is None or told is None else Opening(resume.open_channel, told)
+                opening: Opening | Echo | None = None
+                if resume is None:
+                    opening = Echo(self._request.prefix, range(self._request.n)) if self._request.prefix else None
+                elif told is not None:
+                    opening = Opening(resume.open_channel, told)
                 reader = self._reader(number, choice, way, resume)
                 async with aclosing(self._read(response, reader, opening, started)) as read:
                     async for batch in read:
@@ -111,7 +116,7 @@ class OpenAITurn:
         return response
 
     async def _read(
-        self, response: aiohttp.ClientResponse, reader: Reader, opening: Opening | None, started: float
+        self, response: aiohttp.ClientResponse, reader: Reader, opening: Opening | Echo | None, started: float
     ) -> AsyncGenerator[Batch, None]:
         """What the answer brings; nothing, if its opening is astray."""
         stream = BodyStream(response, self._options.timeouts, where=self._upstream.where, started=started)

@@ -104,8 +104,9 @@ class Upstream:
             return response
         refused = await self._refusal(response, headers)
         if "stream_options" in body and _about_usage(refused):
-            self.usage_refused = True
-            return await self.post(route, body, headers, deadline)
+            response = await self.post(route, _without_usage(body), headers, deadline)
+            self.usage_refused = True  # only now: a refusal may repeat the whole request, whatever it is about
+            return response
         raise refused
 
     async def pass_on(self, request: Verbatim) -> Answer:
