@@ -134,9 +134,9 @@ class Session:
         self._log.continued(event.attempt, event.continuation)
         self._seam_of = self._turn.channel or "content"
         self._prefilled = event.continuation == "field_prefill"
-        self._anew = event.continuation == "reask" and self._seam_of == "content"
+        self._anew = event.continuation == "reask"
         # A new turn of the model's after content thinks anew; to the client that would be reasoning behind an answer.
-        self._muted = self._anew or (self._prefilled and self._seam_of == "content")
+        self._muted = (self._anew or self._prefilled) and self._seam_of == "content"
         asked = {"reask": "content", "field_prefill": self._seam_of}.get(event.continuation or "")
         seam = Seam(
             delivered=self._turn.tape.text(asked) if asked else "",
@@ -156,6 +156,8 @@ class Session:
             self._held.append(event)
             if (join := self._seam.feed(event.text)) is not None:
                 self._join(join)
+        elif self._anew and event.channel == self._seam_of:
+            self._let_through(self._spaced([event], 0), 0)
         else:
             self._turn.text(event, event.raw if event.attempt == 0 else None)
 
@@ -173,10 +175,11 @@ class Session:
             self._let_through(self._spaced(held, join.skip), join.skip)
 
     def _spaced(self, held: list[ev.Delta], skip: int) -> list[ev.Delta]:
-        """An answer that was asked for again is a new text: it may lack the space that a continuation begins with."""
+        """What was asked for again is a new text: it may lack the space that a continuation begins with."""
         before = self._turn.transcripts[self._seam_of].text()
         first = held[0].text[:1] if held else ""
-        if skip or not self._anew or not before or before[-1].isspace() or not first.isalnum():
+        anew, self._anew = self._anew, False
+        if skip or not anew or not before or before[-1].isspace() or not first.isalnum():
             return held
         return [replace(held[0], text=" " + held[0].text, tokens=()), *held[1:]]
 

@@ -265,6 +265,13 @@ def test_an_upstream_that_repeats_the_clients_prefix_is_read_from_the_start(cuts
     assert harness.text("reasoning") == "One. It is BAD." + NO + " So. Then."
 
 
+@pytest.mark.parametrize(("said", "joined"), [("So", " So"), (" So", " So"), (", so", ", so")])
+def test_reasoning_that_was_asked_for_again_is_set_off_from_what_was_put_in(said: str, joined: str) -> None:
+    for points in cuts(said + ". Then."):
+        harness = Harness(policy()).say("It is BAD. More").open("reask").say(said + ". Then.", cuts=points).end()
+        assert harness.text("reasoning") == "It is BAD." + NO + joined + ". Then."
+
+
 def test_only_a_turn_that_has_not_begun_can_be_a_repetition() -> None:
     harness = Harness(policy(), prefix={"reasoning": "One. It"}).say(" is")
     harness.feed(ev.Opened(0, echoes=True)).say(" BAD. More")
