@@ -1,8 +1,8 @@
 """Tool arguments: values of a tool call that nobody supplied.
 
-Catches: an identifier, e-mail address, URL, phone number, IBAN, amount, date or person's name in the arguments of a tool
-call that occurs nowhere in the request's evidence, tool messages, system and user messages. A correction is at hand only
-where exactly one value that looks the same stands there, outside the user's own words.
+Catches: an identifier, e-mail address, URL, phone number, IBAN, amount, date or person's name in the arguments of a
+tool call that occurs nowhere in the request's evidence, tool messages, system and user messages. A correction is at
+hand only where exactly one value that looks the same stands there, outside the user's own words.
 
 Cannot catch: a supplied value in the wrong place (the other customer's order number); values under names that say
 free text; an identifier of one or two characters; what a word without digits names ("primary"). It does not see the
@@ -11,8 +11,8 @@ flagged; nor earlier assistant text, so an identifier whose tool message the cli
 conversation with many numbers follows from some of them. Names that were supplied in another script are not checked.
 
 Costs about 0.03 ms a call of five arguments, and once a request about 1 ms for 10,000 words. Needs nothing. Answers
-`not_applicable` where parts of the request cannot be read (an image may show the number) or nothing was supplied, and for
-arguments that are no JSON object. The 200 characters that checks of statements ask for do not count here: the
+`not_applicable` where parts of the request cannot be read (an image may show the number) or nothing was supplied, and
+for arguments that are no JSON object. The 200 characters that checks of statements ask for do not count here: the
 shorter a conversation, the less it can have supplied.
 
 Rules: which values must come from somewhere is told by the argument's name and the value's shape (`arguments`), whether
@@ -31,7 +31,7 @@ from typing import Any, ClassVar
 from guard.checks import Context, NotApplicable, Resources, Result
 from guard.checks import Params as CheckParams
 from guard.checks.tool_arguments.arguments import Argument, arguments, words_of
-from guard.checks.tool_arguments.supplied import Supplied
+from guard.checks.tool_arguments.supplied import Supplied, fold
 from guard.core.types import Channel, Finding, Segment
 
 IDENTITY, SURE, LOOSE = 0.95, 0.9, 0.6
@@ -112,14 +112,15 @@ def _url(value: str, supplied: Supplied, tool: frozenset[str]) -> float:
 
 def _name(value: str, supplied: Supplied) -> float:
     there, words = supplied.names(value)
-    if there == words or not (value.isascii() and supplied.is_latin):
+    if there == words or not (fold(value).isascii() and supplied.is_latin):
         return 0.0
     return LOOSE if there else SURE
 
 
 def _finding(argument: Argument, supplied: Supplied, score: float) -> Finding:
     noun = _noun(argument)
-    true = supplied.only_alike(argument.value) if argument.kind in ("id", "iban", "email", "loose") else ""
+    is_identity = argument.kind in ("id", "iban", "email", "loose")
+    true = supplied.only_alike(argument.value, argument.name) if is_identity else ""
     return Finding(
         score=score,
         reason=f"the {noun} {argument.value!r} occurs nowhere in the conversation.",

@@ -1,8 +1,8 @@
 """Numbers of a text and what follows from them, for `guard.checks.tool_arguments`.
 
 It knows numbers in figures ("1,299.50", "1.299,50", "2k") and in English words; not what they measure. That a number
-follows from others is said generously: a sum, difference or product of two, a share in per cent, cents for whole units,
-a total of numbers that stand in a row.
+follows from others is said generously: a sum, difference or product of two, a share in per cent, the half, the double,
+cents for whole units, a total of numbers that stand in a row.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-MOST = 80
-"""Of more numbers than this only the first are combined with each other."""
+MOST = 32
+"""From more numbers than this any amount may follow."""
 
-_FIGURE = re.compile(r"\d+(?:[.,'’ ]\d{3})+(?:[.,]\d{1,2})?(?!\d)|\d+(?:[.,]\d+)?")
+_FIGURE = re.compile(r"(?<!\w)(?:\d{1,3}(?:[.,'’ ]\d{3}){1,5}(?:[.,]\d{1,2})?(?!\d)|\d+(?:[.,]\d+)?)(?![^\W\d_]+\d)")
 _SCALE = re.compile(r"\s?(k|m|thousand|million|hundred|dozen)\b", re.IGNORECASE)
 _SCALES = {"k": 1e3, "thousand": 1e3, "m": 1e6, "million": 1e6, "hundred": 1e2, "dozen": 12.0}
 _UNITS = (
@@ -37,6 +37,8 @@ def numbers_in(text: str) -> tuple[float, ...]:
 def _figures(text: str) -> Iterator[float]:
     for found in _FIGURE.finditer(text):
         scale = _SCALE.match(text, found.end())
+        if not found[0].isdigit():
+            yield from map(float, re.findall(r"\d+", found[0]))  # "100,200" may be a list
         for value in _readings(found[0]):
             yield value
             if scale:
@@ -44,7 +46,7 @@ def _figures(text: str) -> Iterator[float]:
 
 
 def _readings(figure: str) -> Iterator[float]:
-    """What a figure may be: "1.299" is also 1299."""
+    """What a figure may be as one number: "1.299" is also 1299."""
     plain = re.sub(r"['’ ]", "", figure)
     marks = re.findall(r"[.,]", plain)
     if not marks:
@@ -54,6 +56,12 @@ def _readings(figure: str) -> Iterator[float]:
     yield float(re.sub(r"[.,]", "", whole) + "." + last)
     if len(last) == 3:
         yield float(re.sub(r"[.,]", "", plain))
+
+
+def amounts_of(value: str) -> tuple[float, ...]:
+    """What the first figure of an argument may be."""
+    found = _FIGURE.search(value)
+    return tuple(_readings(found[0])) if found else ()
 
 
 def _spelt(text: str) -> Iterator[float]:
@@ -72,16 +80,19 @@ def _spelt(text: str) -> Iterator[float]:
 def derivable(amount: float, numbers: Sequence[float]) -> bool:
     """Whether an amount is one of the numbers or follows from them; 0 and 1 always do."""
     size = abs(amount)
-    if size in (0, 1) or any(_same(size, n * by) for n in numbers for by in (1, 100, 0.01)):
+    if size in (0, 1) or len(numbers) > MOST:
         return True
-    few = numbers[:MOST]
-    return any(_same(size, n) for n in _totals(few)) or any(_from_two(size, a, b) for a in few for b in few)
+    if any(_same(size, number * by) for number in numbers for by in (1, 100, 0.01, 0.5, 2)):
+        return True
+    if any(_same(size, n) for n in _totals(numbers)):
+        return True
+    return any(_from_two(size, a, b) for a in numbers for b in numbers)
 
 
 def _totals(numbers: Sequence[float]) -> Iterator[float]:
     for start in range(len(numbers)):
         total = 0.0
-        for number in numbers[start : start + 12]:
+        for number in numbers[start:]:
             total += number
             yield total
 

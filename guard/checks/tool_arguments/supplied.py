@@ -12,19 +12,25 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import SequenceMatcher
 from functools import cached_property
 
-from guard.checks.tool_arguments.numbers import derivable, numbers_in
+from guard.checks.tool_arguments.numbers import amounts_of, derivable, numbers_in
 from guard.core.types import Passage
 
+_ACCENT = re.compile("[\u0300-\u036f]")
 _SOLID = re.compile(r"[\W_]+")
-_PARTS = re.compile(r"[^\W\d_]+|\d+")
+_LETTER, _DIGIT = re.compile(r"[^\W\d_]"), re.compile(r"\d")
 _COMPOSITE = re.compile(r"[/:.|@]")
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|[nrt/])")
+_WITH_DIGIT = re.compile(r"(?<!\S)[^\s\d]{0,40}\d\S{0,80}")
 _TOKEN = re.compile(r"[^\W_]+(?:[-_/.#][^\W_]+)*")
+_FOREIGN = re.compile(r"[^\W\d_\x00-\u02af]")
 _EMAIL = re.compile(r"[\w.+%-]+@[\w-]+(?:\.[\w-]+)+")
 _MONTHS = "january february march april may june july august september october november december".split()
+_EDGES = (1, 28, 29, 30, 31)
+"""A month's first and last day stand for the month."""
 _RELATIVE = re.compile(
     r"\b(?:today|tonight|tomorrow|yesterday|now|(?:next|this|last|coming|past|in|for|after|before|within|every)\s+"
     r"(?:\w+\s+)?(?:days?|nights?|weeks?|weekend|months?|years?|quarter|\w+day|spring|summer|autumn|fall|winter)"
@@ -34,22 +40,30 @@ _RELATIVE = re.compile(
 )
 
 
+_LETTERED = re.compile(r"[^\W\d_]+[\W_]*(\d{3,})")
+PHONE = 7
+"""Digits that tell a phone number from others, behind what prefix soever."""
+ALIKE = 0.8
+"""How much of two e-mail addresses must be the same for one to be a slip for the other."""
+NEAR = 40
+"""Characters before a bare number in which the name of its kind must stand."""
+
+
 def fold(text: str) -> str:
     """Lower case without accents, full-width forms as plain ones."""
     if text.isascii():
         return text.lower()
-    plain = unicodedata.normalize("NFKD", text).casefold()
-    return "".join(c for c in plain if not unicodedata.combining(c))
+    return _ACCENT.sub("", unicodedata.normalize("NFKD", text)).casefold()
 
 
-def solid(text: str) -> str:
-    """Letters and digits alone."""
-    return _SOLID.sub("", fold(text))
+def solid(folded: str) -> str:
+    """Letters and digits alone, of folded text."""
+    return _SOLID.sub("", folded)
 
 
 def shape_of(value: str) -> str:
     """What a value looks like: letters are A, digits 9, marks as they are."""
-    return "".join("9" if c.isdigit() else "A" if c.isalpha() else c for c in value)
+    return _DIGIT.sub("9", _LETTER.sub("A", value))
 
 
 class Supplied:
@@ -59,27 +73,41 @@ class Supplied:
         self._raw = _read("\n".join(p.text for p in passages))
         self._given = _read("\n".join(p.text for p in passages if p.source != "user"))
         self._text = fold(self._raw)
-        self._solid = solid(self._raw)
+        self._solid = solid(self._text)
 
     def has(self, value: str) -> bool:
         """Whether this identity is supplied, however it is written."""
         if self._has(value):
             return True
         parts = [part for part in _COMPOSITE.split(value) if part]
-        return len(parts) > 1 and all(len(solid(part)) > 3 and self._has(part) for part in parts)
+        return len(parts) > 1 and all(len(part) > 3 and self._has(part) for part in parts)
 
     def _has(self, value: str) -> bool:
-        key = solid(value)
+        folded = fold(value)
+        key = solid(folded)
         key = key.lstrip("0") or key if key.isdigit() else key
-        # The search across marks is slow; most of what is missing is missing here too.
+        # The search across marks is slow: what is missing is mostly missing here too, and the rest stands as it is.
         if not key or key not in self._solid:
             return False
+        return self._stands(folded) or self._stands_with_marks(key)
+
+    def _stands(self, folded: str) -> bool:
+        at = self._text.find(folded)
+        while at >= 0:
+            before, behind = self._text[max(0, at - 1) : at], self._text[at + len(folded) : at + len(folded) + 1]
+            if not (before.isalnum() or behind.isalnum()):
+                return True
+            at = self._text.find(folded, at + 1)
+        return False
+
+    def _stands_with_marks(self, key: str) -> bool:
         pattern = r"[\W_]*".join(map(re.escape, key))
         return re.search(_no_more(key[0], "<!", "0*") + pattern + _no_more(key[-1], "!"), self._text) is not None
 
     def has_digits(self, value: str) -> bool:
-        """Whether the digits of a value that also has letters are supplied by themselves."""
-        return any(len(run) > 2 and self._has(run) for run in re.findall(r"\d+", value))
+        """Whether the digits of a number with letters before it are supplied by themselves."""
+        found = _LETTERED.fullmatch(value)
+        return found is not None and self._has(found[1])
 
     def has_text(self, value: str) -> bool:
         """Whether a text stands in what is supplied as it is, but for letter case."""
@@ -88,52 +116,76 @@ class Supplied:
     def has_phone(self, value: str) -> bool:
         """Whether a phone number is supplied, with or without its country's prefix."""
         digits = re.sub(r"\D", "", value).lstrip("0")
-        for cut in range(min(4, max(1, len(digits) - 6))):
-            if self._has(digits[cut:]):
-                return True
-        return False
+        cuts = range(min(4, max(1, len(digits) - PHONE + 1)))
+        return any(digits[cut:] in self._solid for cut in cuts) if len(digits) >= PHONE else self._has(digits)
 
     def names(self, value: str) -> tuple[int, int]:
         """How many words of a name are supplied, and how many it has."""
         words = [word for word in re.findall(r"[^\W\d_]+", fold(value)) if len(word) > 1]
         return sum(word in self._text for word in words), len(words)
 
-    @property
+    @cached_property
     def is_latin(self) -> bool:
         """Whether names can be compared letter by letter: nothing here is in a script that has to be transcribed."""
-        return not any(c.isalpha() and c > "ʯ" for c in self._text)
+        return _FOREIGN.search(self._text) is None
 
     def has_date(self, value: str) -> bool:
         """Whether a date (ISO) is supplied in any form, or may follow from words such as "next week"."""
         _, month, day = value[:10].split("-")
         name = _MONTHS[int(month) - 1] if 0 < int(month) < 13 else month
         in_month = name[:3] in self._text or self._number(month)
-        # A month's first and last day stand for the month.
-        return bool(_RELATIVE.search(self._text)) or (
-            in_month and (int(day) in (1, 28, 29, 30, 31) or self._number(day))
-        )
+        in_month = in_month and (int(day) in _EDGES or self._number(day))
+        return in_month or _RELATIVE.search(self._text) is not None
 
     def _number(self, digits: str) -> bool:
         return re.search(rf"(?<!\d)0?{int(digits)}(?!\d)", self._text) is not None
 
     def has_amount(self, value: str) -> bool:
         """Whether an amount is supplied or follows from supplied numbers."""
-        (amount,) = numbers_in(value) or (None,)
-        return amount is None or derivable(amount, self._numbers)
+        amounts = amounts_of(value)
+        return not amounts or any(derivable(amount, self._numbers) for amount in amounts)
 
     @cached_property
     def _numbers(self) -> tuple[float, ...]:
         return numbers_in(self._raw)
 
-    def only_alike(self, value: str) -> str:
-        """The only value outside the user's own words that looks like this one, or ""."""
-        pattern = _EMAIL if "@" in value else _TOKEN
-        if "@" in value:
-            found = {fold(token): token for token in pattern.findall(self._given)}
-        else:
-            shape = shape_of(value)
-            found = {fold(t): t for t in pattern.findall(self._given) if len(t) == len(value) and shape_of(t) == shape}
-        return next(iter(found.values())) if len(found) == 1 else ""
+    def only_alike(self, value: str, nouns: Sequence[str]) -> str:
+        """The only value outside the user's own words that looks like this one, or "".
+
+        A bare number looks like any other: it must stand behind one of `nouns`.
+        """
+        found: dict[str, re.Match[str]] = {}
+        for token in self._emails_like(value) if "@" in value else self._shaped_like(value):
+            found.setdefault(fold(token[0]), token)
+        if len(found) != 1:
+            return ""
+        (token,) = found.values()
+        return token[0] if not value.isdigit() or self._stands_behind(token.start(), nouns) else ""
+
+    def _emails_like(self, value: str) -> Iterator[re.Match[str]]:
+        for found in self._emails:
+            if SequenceMatcher(None, fold(found[0]), fold(value)).ratio() >= ALIKE:
+                yield found
+
+    def _shaped_like(self, value: str) -> Sequence[re.Match[str]]:
+        return self._shapes.get(shape_of(value), ())
+
+    @cached_property
+    def _emails(self) -> tuple[re.Match[str], ...]:
+        return tuple(_EMAIL.finditer(self._given)) if "@" in self._given else ()
+
+    @cached_property
+    def _shapes(self) -> Mapping[str, list[re.Match[str]]]:
+        """The tokens with a digit outside the user's own words, by what they look like."""
+        shapes: dict[str, list[re.Match[str]]] = {}
+        for run in _WITH_DIGIT.finditer(self._given):
+            for found in _TOKEN.finditer(self._given, *run.span()):
+                shapes.setdefault(shape_of(found[0]), []).append(found)
+        return shapes
+
+    def _stands_behind(self, at: int, nouns: Sequence[str]) -> bool:
+        before = fold(self._given[max(0, at - NEAR) : at])
+        return any(noun in before for noun in nouns)
 
 
 def _read(text: str) -> str:
