@@ -16,6 +16,8 @@ VERSION = 1
 
 Review = Literal["unreviewed", "confirmed", "rejected"]
 
+Route = Literal["chat", "completions", "responses"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
@@ -47,7 +49,7 @@ class Provenance:
     tools: JSON = None
     evidence: Evidence = field(default_factory=Evidence)
     parameters: Mapping[str, Any] = field(default_factory=dict)
-    route: str = "chat"
+    route: Route = "chat"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from typing import Any
 from guard.backends import ChatRequest, estimate_tokens
 from guard.core.config import Config
 from guard.core.events import Finish
-from guard.core.records import Provenance
+from guard.core.records import Provenance, Route
 from guard.core.session import Session
 from guard.core.types import Summary
 from guard.core.usage import Ledger
@@ -46,7 +46,7 @@ class Question:
     id: str
     call: ChatCall
     headers: Mapping[str, str]
-    route: str = "chat"
+    route: Route = "chat"
     prompt: str | None = None
 
 
