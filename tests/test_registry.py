@@ -24,7 +24,7 @@ def one_line(error: BaseException) -> str:
 @pytest.mark.parametrize(
     ("family", "known"),
     [
-        ("checks", "arithmetic, knowledge, phrase"),
+        ("checks", "knowledge, phrase, tool_arguments"),
         ("backends", "openai, scripted, transformers"),
         ("exporters", "prompt_completion"),
     ],

@@ -128,7 +128,8 @@ NOBODYS: list[tuple[dict[str, Any], str, float]] = [
     ({"webhook": "https://hooks.test/services/T000"}, "https://hooks.test/services/T000", SURE),
     ({"amount": 1999.0}, "1999.0", SURE),
     ({"refund_amount": "$75.25"}, "$75.25", SURE),
-    ({"total_price": "1.399,50 €"}, "1.399,50 €", SURE),
+    ({"price": "1.399,50 €"}, "1.399,50 €", SURE),
+    ({"total_price": 34.88}, "34.88", LOOSE),
     ({"dob": "1990-11-17"}, "1990-11-17", SURE),
     ({"departure_date": "2025-07-14"}, "2025-07-14", SURE),
     ({"last_name": "Okonkwo"}, "Okonkwo", SURE),
@@ -272,6 +273,14 @@ def test_a_date_is_found_in_any_form(said: str) -> None:
     assert examine({"start_date": "2031-07-14"}, context(f"Book it on {said}.", "")) == ()
 
 
+@pytest.mark.parametrize(
+    ("day", "said"), [("2024-01-01", "in 2024"), ("2024-12-31", "in 2024"), ("2025-06-03", "It is 2025-06-02.")]
+)
+def test_the_edges_of_a_year_and_the_day_after_today_need_no_more(day: str, said: str) -> None:
+    assert examine({"start_date": day}, context(said, "")) == ()
+    assert len(examine({"start_date": day}, context("Book it.", ""))) == 1
+
+
 def test_names_in_another_script_are_not_compared() -> None:
     assert examine({"customer_name": "Taro Tanaka"}, context("田中太郎です。注文を確認して。", "")) == ()
 
@@ -300,7 +309,9 @@ def test_numbers_are_read_in_figures_and_words(text: str, numbers: set[float]) -
     assert bool(numbers_in(text)) == bool(numbers)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[1]", '"A-1043"', "null", '{"order_id": "A-10', "[" * 100_000])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[1]", '"A-1043"', "null", '{"order_id": "A-10', "[" * 100_000, '{"id": ' * 980 + "1" + "}" * 980]
+)
 def test_arguments_that_are_no_object_are_not_judged(text: str) -> None:
     segment = Segment(id=0, channel="tool_calls", start=0, end=len(text), text=text, attempt=0, tool="f")
     assert CHECK.examine(segment, context()) == NotApplicable("arguments are no JSON object")

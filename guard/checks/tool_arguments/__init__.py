@@ -10,7 +10,8 @@ tool's schema, so a value with digits that only an `enum` or a default supplies,
 flagged; nor earlier assistant text, so an identifier whose tool message the client has dropped is. An amount in a
 conversation with many numbers follows from some of them. Names that were supplied in another script are not checked.
 
-Costs about 0.03 ms a call of five arguments, and once a request about 1 ms for 10,000 words. Needs nothing. Answers
+Tells the 97 calls of its test apart, which were written with it; no public set of labelled calls is known. Costs about
+0.1 ms a call of five arguments, and once a request 1 to 4 ms for 1,000 words. Needs nothing. Answers
 `not_applicable` where parts of the request cannot be read (an image may show the number) or nothing was supplied, and
 for arguments that are no JSON object. The 200 characters that checks of statements ask for do not count here: the
 shorter a conversation, the less it can have supplied.
@@ -19,8 +20,8 @@ Rules: which values must come from somewhere is told by the argument's name and 
 they do by `supplied` and `numbers`: in any letter case, spacing and punctuation, with or without a country's prefix,
 as a date in any form, as a number that follows from those supplied. Scores: 0.95 for identifiers, e-mail addresses,
 phone numbers and IBANs; 0.9 for amounts, dates, names, and URLs that are not merely looked at; 0.6 for the rest:
-a URL that the tool opens, a name of which a part is supplied, an identifier whose digits are supplied, and a value that
-only looks like an identifier.
+a URL that the tool opens, a total, a name of which a part is supplied, an identifier whose digits are supplied, and a
+value that only looks like an identifier.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from typing import Any, ClassVar
 
 from guard.checks import Context, NotApplicable, Resources, Result
 from guard.checks import Params as CheckParams
-from guard.checks.tool_arguments.arguments import Argument, arguments, words_of
+from guard.checks.tool_arguments.arguments import Argument, arguments_in, words_of
 from guard.checks.tool_arguments.supplied import Supplied, fold
 from guard.core.types import Channel, Finding, Segment
 
@@ -39,6 +40,8 @@ _LOOKS = frozenset(
     "browse click crawl download fetch get goto http load look navigate open read request scrape search view visit"
     " web".split()
 )
+_ADDED_UP = frozenset({"total", "subtotal", "sum", "balance"})
+"""Amounts that may follow from supplied ones in more steps than are tried."""
 _NOUNS = {"email": "e-mail address", "url": "address", "phone": "phone number", "iban": "IBAN"}
 
 
@@ -61,7 +64,7 @@ class ToolArguments:
             return NotApplicable("parts that no check can read")
         if not any(passage.text.strip() for passage in context.evidence.passages):
             return NotApplicable("nothing supplied")
-        found = arguments(segment.text, segment.tool or "")
+        found = arguments_in(segment.text, segment.tool or "")
         if found is None:
             return NotApplicable("arguments are no JSON object")
         return tuple(_findings(found, context, frozenset(words_of(segment.tool or "")))) if found else ()
@@ -89,7 +92,7 @@ def _score(argument: Argument, supplied: Supplied, tool: frozenset[str]) -> floa
         case "url":
             return _url(value, supplied, tool)
         case "amount":
-            return 0.0 if supplied.has_amount(value) else SURE
+            return 0.0 if supplied.has_amount(value) else LOOSE if _ADDED_UP & set(argument.name) else SURE
         case "date":
             return 0.0 if supplied.has_date(value) else SURE
         case "name":

@@ -14,6 +14,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Literal
 
 Kind = Literal["id", "email", "url", "phone", "iban", "amount", "date", "name", "loose"]
@@ -23,6 +24,8 @@ LEAST = 3
 """Letters and digits that an identifier has at least; a shorter one is as likely a count or a position."""
 MOST = 120
 """A longer string is text, whatever its name."""
+LEAVES = 500
+"""Values of a call that are looked at."""
 
 _NAME = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_]+")
 _FREE = frozenset(
@@ -92,13 +95,13 @@ def words_of(name: str) -> tuple[str, ...]:
     return tuple(word.lower() for word in _NAME.findall(name))
 
 
-def arguments(text: str, tool: str) -> tuple[Argument, ...] | None:
+def arguments_in(text: str, tool: str) -> tuple[Argument, ...] | None:
     """The values of a call's arguments that must come from somewhere, in order; None where `text` is no JSON object."""
     try:
-        document = json.loads(text, parse_float=str, parse_int=_Digits)
+        document = json.loads(text, parse_float=_Digits, parse_int=_Digits)
+        return tuple(_walked(document, text, words_of(tool))) if isinstance(document, dict) else None
     except (ValueError, RecursionError):
         return None
-    return tuple(_walked(document, text, words_of(tool))) if isinstance(document, dict) else None
 
 
 class _Digits(str):
@@ -109,7 +112,7 @@ class _Digits(str):
 
 def _walked(document: Any, text: str, tool: tuple[str, ...]) -> Iterator[Argument]:
     at = 0
-    for name, value in _leaves(document, ()):
+    for name, value in islice(_leaves(document, ()), LEAVES):
         start, end = _place(text, value, at)
         at = max(at, end)
         is_number = isinstance(value, _Digits)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
 from difflib import SequenceMatcher
 from functools import cached_property
 
@@ -135,7 +136,17 @@ class Supplied:
         name = _MONTHS[int(month) - 1] if 0 < int(month) < 13 else month
         in_month = name[:3] in self._text or self._number(month)
         in_month = in_month and (int(day) in _EDGES or self._number(day))
-        return in_month or _RELATIVE.search(self._text) is not None
+        in_year = value[5:10] in ("01-01", "12-31") and self._number(value[:4])
+        return in_month or in_year or self._is_next_to_one(value) or _RELATIVE.search(self._text) is not None
+
+    def _is_next_to_one(self, value: str) -> bool:
+        """Whether it is the day before or after a date that is supplied, such as that of today."""
+        try:
+            there = date.fromisoformat(value[:10]).toordinal()
+            around = (date.fromordinal(there + by).isoformat() for by in (-1, 1))
+            return any(day in self._text for day in around)
+        except (ValueError, OverflowError):
+            return False
 
     def _number(self, digits: str) -> bool:
         return re.search(rf"(?<!\d)0?{int(digits)}(?!\d)", self._text) is not None
