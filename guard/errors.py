@@ -9,6 +9,7 @@ GuardError                      the root: catch this to catch all of them
   UpstreamError                 *their* failure: the policy model's server, with its status where it sent one
     UpstreamTimeout             it did not answer in time
     UpstreamDisconnected        it stopped in the middle of an answer
+  SupervisorError               a supervisor model answered, and not with what it was asked for
   StoreError                    the record could not be written or read
   SessionError                  the driver broke the session's contract: a bug in guard
 
@@ -88,6 +89,10 @@ class UpstreamTimeout(UpstreamError):
 
 class UpstreamDisconnected(UpstreamError):
     """The policy model's server closed the stream before it said that the answer was finished."""
+
+
+class SupervisorError(GuardError):
+    """A supervisor model's answer cannot be used; to the stream it is a check that did not run."""
 
 
 class StoreError(GuardError):

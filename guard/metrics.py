@@ -31,6 +31,9 @@ class Metrics:
         self.unscanned = self._counter("unscanned", "Segments a check did not judge.", ("check", "why"))
         self.forwarded = self._counter("forwarded", "Requests passed on as they were.", ("model", "route", "status"))
         self.discarded = self._counter("discarded_tokens", "Tokens generated and thrown away.", served)
+        self.supervisor = self._counter(
+            "supervisor_tokens", "Tokens that models read and wrote for checks.", (*served, "check")
+        )
         self.left = self._counter("client_left", "Clients that left before the end.", served)
         self.store_errors = self._counter("store_errors", "Records that could not be written.", ("record",))
         self.check_seconds = Histogram(
@@ -109,3 +112,7 @@ class MetricsObserver:
     def examined(self, check: str, seconds: float) -> None:
         """A check ran."""
         self._metrics.check_timer(check).observe(seconds)
+
+    def spent(self, choice: int, segment: int, check: str, tokens: int) -> None:
+        """A check had a model read and write."""
+        self._metrics.supervisor.labels(*self._labels, check).inc(tokens)

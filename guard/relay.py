@@ -21,11 +21,11 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 from guard.backends import Batch, Turn, Usage
-from guard.checks import Check, Context, NotApplicable, Result
+from guard.checks import Check, Context, NotApplicable, Result, Spend
 from guard.core import events as ev
 from guard.core.policy import Policy
 from guard.core.session import Session
-from guard.core.types import Evidence, Interruption, Resume, Segment
+from guard.core.types import Channel, Evidence, Interruption, Resume, Segment
 from guard.core.usage import Ledger
 from guard.errors import GuardError, UpstreamDisconnected, UpstreamError
 
@@ -36,6 +36,9 @@ Out: TypeAlias = tuple[int, ev.Piece | ev.Finish]
 
 Emit: TypeAlias = Callable[[Sequence[Out]], Awaitable[None]]
 """Takes what one read released, in order; returns when the client can take more."""
+
+Ask: TypeAlias = Callable[[Mapping[Channel, str], int, int, Spend], Awaitable[Sequence[str]]]
+"""Asks the policy model again, off the stream: `guard.checks.Ask`, and who is told what it cost."""
 
 Record: TypeAlias = Callable[[Interruption], Awaitable[str | None]]
 """Makes an interruption durable; returns what went wrong, or None."""
@@ -57,6 +60,9 @@ class Observer(Protocol):
     def examined(self, check: str, seconds: float) -> None:
         """A check took this long."""
 
+    def spent(self, choice: int, segment: int, check: str, tokens: int) -> None:
+        """A check had a model read and write so many tokens for a segment."""
+
 
 @dataclass(slots=True, eq=False)
 class _Pump:
@@ -76,6 +82,7 @@ class Relay:
         checks: the policy's checks by name.
         emit, record: see above.
         observers: told of every event and command.
+        ask: for checks that ask the policy model again; None where that cannot be done.
     """
 
     def __init__(
@@ -90,6 +97,7 @@ class Relay:
         record: Record,
         ledger: Ledger,
         observers: Sequence[Observer] = (),
+        ask: Ask | None = None,
     ) -> None:
         self._turn = turn
         self._sessions = sessions
@@ -100,6 +108,7 @@ class Relay:
         self._record = record
         self._ledger = ledger
         self._observers = tuple(observers)
+        self._ask = ask
         self._lock = asyncio.Lock()
         self._done = asyncio.Event()
         self._outbox: list[Out] = []
@@ -238,11 +247,31 @@ class Relay:
     # Checks
 
     def _context(self, choice: int, segment: Segment, check: str) -> Context:
+        session = self._sessions[choice]
+
         def standing() -> tuple[Segment, ...]:
-            return tuple(other for other in self._sessions[choice].kept if other.id < segment.id)
+            return tuple(other for other in session.kept if other.id < segment.id)
 
         memo = self._memos.setdefault((choice, check), {})
-        return Context(evidence=self._evidence, memo=memo, standing=standing)
+        if self._checks[check].inline:
+            return Context(evidence=self._evidence, memo=memo, standing=standing)
+
+        def spend(tokens: int) -> None:
+            for observer in self._observers:
+                observer.spent(choice, segment.id, check, tokens)
+
+        async def ask(prefix: Mapping[Channel, str], n: int, max_tokens: int) -> Sequence[str]:
+            assert self._ask is not None  # else the check is given none
+            return await self._ask(prefix, n, max_tokens, spend)
+
+        return Context(
+            evidence=self._evidence,
+            memo=memo,
+            standing=standing,
+            preceding=lambda: session.before(segment),
+            ask=ask if self._ask is not None else None,
+            spend=spend,
+        )
 
     def _inline(self, choice: int, segment: Segment, check: str) -> ev.Event:
         began = asyncio.get_running_loop().time()

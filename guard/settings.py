@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -27,17 +27,10 @@ class _Model(BaseModel):
 Name = Annotated[str, Field(min_length=1, pattern=r"^[^@\s]+$")]
 
 
-class ModelEntry(_Model):
-    """A model that clients may ask for. What is not named here is the backend's own and validated by it.
+class BackendEntry(_Model):
+    """A model and how it is reached. What is not named here is the backend's own and validated by it."""
 
-    `aliases` are other names for it. The name `*` stands for every name that no other entry bears; the upstream is then
-    asked for the model that the client named.
-    """
-
-    name: Name
-    aliases: tuple[Name, ...] = ()
     backend: str = "openai"
-    policy: str | None = None
     options: Mapping[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="before")
@@ -47,6 +40,33 @@ class ModelEntry(_Model):
             return data
         own = {k: v for k, v in data.items() if k in cls.model_fields}
         return own | {"options": {k: v for k, v in data.items() if k not in cls.model_fields}}
+
+
+class ModelEntry(BackendEntry):
+    """A model that clients may ask for.
+
+    `aliases` are other names for it. The name `*` stands for every name that no other entry bears; the upstream is then
+    asked for the model that the client named.
+    """
+
+    name: Name
+    aliases: tuple[Name, ...] = ()
+    policy: str | None = None
+
+
+class SupervisorEntry(BackendEntry):
+    """The model that judges, for checks that ask one.
+
+    `at_once`: how many calls may be open at a time; others wait their turn, within their check's deadline. `request`:
+    fields that every call to it carries besides (`chat_template_kwargs: {enable_thinking: false}`); null leaves one out
+    (`max_tokens: null, max_completion_tokens: 400`, where a server knows only the newer name).
+    """
+
+    at_once: Annotated[int, Field(gt=0)] = 8
+    request: Mapping[str, Any] = Field(default_factory=dict)
+
+
+_Entry = TypeVar("_Entry", bound=BackendEntry)
 
 
 class Policies(_Model):
@@ -69,7 +89,8 @@ class ServerSettings(_Model):
     `client_keys_file` holds one key a line; with it, Authorization is guard's and never goes upstream. The admin key
     opens `/guard/*` beyond loopback; it is read from the environment variable named here. `keep_alive_s`: how long a
     stream may be silent before a comment is sent. `forward`: what else is asked for under /v1 goes to the upstream as
-    it is; without it that is a 404.
+    it is. `auto`: everything, but where the upstream's key is guard's own only what computes (embeddings, audio,
+    images, ...), not what the key's account keeps. `none`: 404.
     """
 
     host: str = "127.0.0.1"
@@ -79,7 +100,7 @@ class ServerSettings(_Model):
     cors: tuple[str, ...] = ()
     max_body_mb: Annotated[float, Field(gt=0)] = 32.0
     keep_alive_s: Annotated[float, Field(gt=0)] = 10.0
-    forward: bool = True
+    forward: Literal["auto", "all", "none"] = "auto"
 
 
 class Settings(_Model):
@@ -88,6 +109,7 @@ class Settings(_Model):
     models: Annotated[tuple[ModelEntry, ...], Field(min_length=1)]
     default_model: str | None = None
     """The name or alias of the model that answers requests for a model that is not served here."""
+    supervisor: SupervisorEntry | None = None
     facts: tuple[Path, ...] = ()
     policies: Policies = Policies()
     store: StoreSettings = StoreSettings()
@@ -141,6 +163,7 @@ def _placed(settings: Settings, folder: Path) -> Settings:
         update={
             "facts": tuple(folder / fact for fact in settings.facts),
             "models": tuple(_placed_model(entry, folder) for entry in settings.models),
+            "supervisor": settings.supervisor and _placed_options(settings.supervisor, folder),
             "policies": policies,
             "server": server,
         }
@@ -148,14 +171,18 @@ def _placed(settings: Settings, folder: Path) -> Settings:
 
 
 def _placed_model(entry: ModelEntry, folder: Path) -> ModelEntry:
+    policy = entry.policy and _policy(entry.policy, folder)
+    return _placed_options(entry, folder).model_copy(update={"policy": policy})
+
+
+def _placed_options(entry: _Entry, folder: Path) -> _Entry:
     """A script is a file; a model or a tokenizer is one where it says so (`./`, `../`), else it may be a hub's name."""
     options = dict(entry.options)
     for name in ("script", "model", "tokenizer"):
         value = options.get(name)
         if isinstance(value, str) and (name == "script" or value.startswith(("./", "../"))):
             options[name] = str(folder / value)
-    policy = entry.policy and _policy(entry.policy, folder)
-    return entry.model_copy(update={"options": options, "policy": policy})
+    return entry.model_copy(update={"options": options})
 
 
 def _policy(name: str, folder: Path) -> str:

@@ -170,6 +170,9 @@ class Run:
     def examined(self, check: str, seconds: float) -> None:
         self.times.append(check)
 
+    def spent(self, choice: int, segment: int, check: str, tokens: int) -> None:
+        pass
+
     async def start(self) -> Run:
         async with asyncio.timeout(10):
             await self.relay.run()

@@ -67,6 +67,8 @@ def test_what_is_left_out_has_a_safe_default(tmp_path: Path) -> None:
         (MODEL + "store: {retention_days: -1}", "store.retention_days: "),
         (MODEL + "timeouts: {connect_s: soon}", "timeouts.connect_s: "),
         (MODEL + "polices: {}", "polices: "),
+        (MODEL + "supervisor: {base_url: u, at_once: 0}", "supervisor.at_once: "),
+        (MODEL + "supervisor: [1]", "supervisor: "),
         ("a: [", "cannot be read"),
         ("a: b: c", "cannot be read"),
         ("\x00", "cannot be read"),
@@ -121,6 +123,17 @@ server: {client_keys_file: keys}
     mine = str(tmp_path / "mine.yaml")
     assert (settings.policies.default, settings.policies.allowed) == (mine, ("strict", mine, "nope.yaml"))
     assert settings.server.client_keys_file == tmp_path / "keys"
+
+
+def test_a_supervisor_is_a_model_without_a_name(tmp_path: Path) -> None:
+    entry = '{base_url: "http://localhost:8001/v1", model: Q/Q, at_once: 2, request: {top_k: 1}}'
+    supervisor = read_settings(write(tmp_path, f"{MODEL}supervisor: {entry}\n")).supervisor
+    assert supervisor is not None
+    assert supervisor.options == {"base_url": "http://localhost:8001/v1", "model": "Q/Q"}
+    assert (supervisor.backend, supervisor.at_once, supervisor.request) == ("openai", 2, {"top_k": 1})
+    script = read_settings(write(tmp_path, f"{MODEL}supervisor: {{backend: scripted, script: v.yaml}}\n")).supervisor
+    assert script is not None
+    assert script.options == {"script": str(tmp_path / "v.yaml")}
 
 
 def test_a_misplaced_secret_is_not_repeated(tmp_path: Path) -> None:

@@ -139,6 +139,11 @@ class VerbatimAnswer(Protocol):
 class Forwarder(Protocol):
     """What a backend may have besides: a server behind it that answers more than chats."""
 
+    @property
+    def keyed(self) -> bool:
+        """Whether requests go out with a key of guard's own, not the client's."""
+        ...
+
     async def forward(self, request: Verbatim) -> VerbatimAnswer:
         """Pass a request on; returns once the answer has begun. Raises UpstreamError."""
         ...

@@ -177,6 +177,8 @@ class ScriptedTurn:
             self._playing[index] = own[number]
             self._places[index] = [("", "", 0)] if resume is None else _beginnings(resume)
             return own[number]
+        self._playing.setdefault(index, own[0])  # a turn may begin in its middle
+        self._places.setdefault(index, [("", "", 0)])
         return _after_claim(self._playing[index], self._place(index, resume), resume)
 
     def _place(self, index: int, resume: Resume) -> int:

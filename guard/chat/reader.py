@@ -50,6 +50,7 @@ class Reader:
         forms: guard's index -> the field that reasoning came in; written here, and read for text that comes in none.
         continuation: how a cut turn is continued, for `Opened`.
         collector: takes token ids out of the chunks, where they were asked for.
+        scrub: takes secrets out of an upstream's own words, before any of them is repeated.
 
     Attributes:
         error: set once the upstream has failed; nothing follows the items returned with it.
@@ -66,6 +67,7 @@ class Reader:
         forms: dict[int, str],
         continuation: Continuation | None = None,
         collector: Collector | None = None,
+        scrub: Callable[[bytes], bytes] = bytes,
     ) -> None:
         self.error: UpstreamError | None = None
         self.done = False
@@ -73,6 +75,7 @@ class Reader:
         self._where = where
         self._forms = forms
         self._collector = collector
+        self._scrub = scrub
         self._events = EventReader()
         self._opening: list[Item] | None = [(i, Opened(number, continuation)) for i in choices.values()]
         self._states = {theirs: Progress(ours, splitter()) for theirs, ours in choices.items()}
@@ -135,10 +138,12 @@ class Reader:
         if self.done:
             return
         try:
-            chunk = decode(data)
-        except msgspec.DecodeError as error:
+            self._chunk(data, raw, items)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:  # of any field, read or passed on
             self._unreadable(data, error)
-            return
+
+    def _chunk(self, data: bytes, raw: bytes | None, items: list[Item]) -> None:
+        chunk = decode(data)
         if chunk.error is not None:
             raise self._reported(chunk.error, data)
         data, raw = self._kept(chunk, data, raw)
@@ -165,20 +170,20 @@ class Reader:
         raw = raw if self._number == 0 else None
         return (data, raw) if self._collector is None else self._collector.take(chunk, data, raw)
 
-    def _unreadable(self, data: bytes, error: msgspec.DecodeError) -> None:
+    def _unreadable(self, data: bytes, error: Exception) -> None:
         if data.strip() == b"[DONE]":
             self.done = True
             return
-        shown = data.decode(errors="replace")[:SHOWN]
-        raise UpstreamError(f"{self._where} sent an event that cannot be read ({error}): {shown!r}")
+        shown = self._scrub(data).decode(errors="replace")[:SHOWN]
+        raise UpstreamError(f"{self._where} sent an event that cannot be read ({error}): {shown!r}") from None
 
     def _reported(self, error: Any, data: bytes) -> UpstreamError:
         message = error.get("message") if isinstance(error, dict) else error
         status = error.get("code", error.get("status")) if isinstance(error, dict) else None
         status = status if isinstance(status, int) and 400 <= status < 600 else 502
-        return UpstreamError(
-            f"{self._where} reported in its stream: {str(message)[:SHOWN]!r}", status=status, body=data
-        )
+        # Before it is cut short: half a secret could not be found any more.
+        shown = self._scrub(str(message).encode(errors="replace")).decode(errors="replace")[:SHOWN]
+        return UpstreamError(f"{self._where} reported in its stream: {shown!r}", status=status, body=self._scrub(data))
 
     def _extra(self, raw: bytes, items: list[Item]) -> None:
         state = next((state for state in self._states.values() if not state.done), None)

@@ -8,10 +8,10 @@ that a corrected claim leaves every check's memory by construction.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, TypeAlias
+from typing import Any, ClassVar, Protocol, TypeAlias, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict
 
@@ -32,6 +32,31 @@ Result: TypeAlias = tuple[Finding, ...] | NotApplicable
 """Findings, none if the segment is clean; or why the check could not say."""
 
 
+Spend: TypeAlias = Callable[[int], None]
+"""Told how many tokens a model was asked to read and write for a check, also where its answer was not awaited."""
+
+Ask: TypeAlias = Callable[[Mapping[Channel, str], int, int], Awaitable[Sequence[str]]]
+"""`await ask(prefix, n, max_tokens)`: n samples, at temperature 1, of how the policy model goes on from an assistant's
+turn that stands as `prefix` says, each in the prefix's last channel. Raises GuardError."""
+
+
+def _uncounted(tokens: int) -> None:
+    """Where nobody counts."""
+
+
+class Supervisor(Protocol):
+    """A model that judges, as a check sees it. Cancelling `ask` cancels the call."""
+
+    async def ask(
+        self, messages: Sequence[Mapping[str, str]], *, schema: Mapping[str, Any], max_tokens: int, spend: Spend
+    ) -> str:
+        """The text of its answer to chat messages, sampled greedily and meant to fit the JSON schema `schema`.
+
+        It need not fit: a server may ignore or refuse a schema, so the answer is untrusted. Raises GuardError.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
     """What a check may look at beside the segment.
@@ -41,23 +66,36 @@ class Context:
         standing: gives `kept`; asked only by checks that look, since it costs as much as the turn is long.
         memo: one dictionary a check and choice, for caching what is costly to work out from `evidence` or `kept`;
             key by segment id where it depends on a segment.
+        preceding: gives `before`; asked only by checks that look.
+        ask: how the policy model goes on if it is asked again, off the stream; None where it cannot be asked.
+        spend: to be told the tokens of a supervisor's call; `ask` does so itself.
     """
 
     evidence: Evidence
     memo: dict[str, Any] = field(default_factory=dict)
     standing: Callable[[], tuple[Segment, ...]] = tuple
+    preceding: Callable[[], Mapping[Channel, str]] = dict
+    ask: Ask | None = None
+    spend: Spend = _uncounted
 
     @property
     def kept(self) -> tuple[Segment, ...]:
         """The segments before this one that still stand, oldest first."""
         return self.standing()
 
+    @property
+    def before(self) -> Mapping[Channel, str]:
+        """The turn up to the segment's start as the policy model has it, by channel in order, what guard wrote too."""
+        return self.preceding()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resources:
-    """What the server's configuration gives to checks: paths of facts files (`facts` in guard.yaml)."""
+    """What the server's configuration gives to checks: paths of facts files and the supervisor model, if there is one
+    (`facts` and `supervisor` in guard.yaml). The supervisor can be asked once the server has started."""
 
     facts: tuple[Path, ...] = ()
+    supervisor: Supervisor | None = None
 
 
 class Params(BaseModel):
@@ -89,6 +127,16 @@ class Check(Protocol):
 
     def examine(self, segment: Segment, context: Context) -> Result | Awaitable[Result]:
         """Look at one segment. An exception becomes `unscanned(error)`; it never reaches the client."""
+        ...
+
+
+@runtime_checkable
+class Skippable(Protocol):
+    """What a check may have besides: it loads without what it needs, and is then skipped."""
+
+    @property
+    def skipped(self) -> str:
+        """What is missing, in a few words, as /readyz shows it; "" if nothing is."""
         ...
 
 

@@ -60,6 +60,8 @@ def serve(
     model: Annotated[str | None, typer.Option(help="The upstream's model name.")] = None,
     tokenizer: Annotated[str | None, typer.Option(help="Its tokenizer: a directory or a hub name.")] = None,
     reasoning: Annotated[str | None, typer.Option(help="auto, field, inline or inline_open.")] = None,
+    supervisor: Annotated[str | None, typer.Option(help="Base URL of the server of the model that judges.")] = None,
+    supervisor_model: Annotated[str | None, typer.Option(help="That model's name there.")] = None,
     facts: Annotated[list[Path] | None, typer.Option(help="Facts file, JSONL or SQLite; may be repeated.")] = None,
     store: Annotated[str | None, typer.Option(help="URL of the log.  [default: sqlite:///guard.db]")] = None,
 ) -> None:
@@ -74,6 +76,8 @@ def serve(
         model=model,
         tokenizer=tokenizer,
         reasoning=reasoning,
+        supervisor=supervisor,
+        supervisor_model=supervisor_model,
         facts=tuple(facts or ()),
         store=store,
     )
@@ -115,6 +119,36 @@ def probe(
     from guard.cli.probe import probe as examine
 
     examine(url, model, api_key_env, tokenizer, as_json)
+
+
+@app.command("eval")
+def evaluate(
+    shape: Annotated[str, typer.Argument(metavar="SHAPE", help="grounded, steps or pairs.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Labelled rows, JSON lines.")],
+    policy: Annotated[str, typer.Option(help="Supervision policy: a shipped name or a file.")] = "default",
+    facts: Annotated[list[Path] | None, typer.Option(help="Facts file, JSONL or SQLite; may be repeated.")] = None,
+    as_json: Json = False,
+    predictions: Annotated[Path | None, typer.Option(help="JSONL file to write, a line for each row.")] = None,
+    plots: Annotated[Path | None, typer.Option(help="Folder for precision-recall and reliability, SVG.")] = None,
+    controls: Annotated[bool, typer.Option("--controls", help="Measure what must stay at chance beside it.")] = False,
+    base_rate: Annotated[
+        float | None, typer.Option(min=0.001, max=0.999, help="Share of wrong rows to reweight to.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Rows of each file, drawn.  [default: all]")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of everything that is drawn.")] = 0,
+    calibrate: Annotated[Path | None, typer.Option(help="JSON file to write: scores to probabilities.")] = None,
+    budget: Annotated[
+        float, typer.Option(min=0, help="False interruptions in 1,000 clean tokens that --calibrate may spend.")
+    ] = 0.5,
+) -> None:
+    """Measure checks on labelled reasoning, through the path that live traffic takes."""
+    try:
+        from guard.cli.eval import Wanted, measure
+    except ModuleNotFoundError as error:
+        raise MissingExtra(f"measuring needs {error.name!r}: pip install 'premise-guard[local]'") from None
+    options = {"controls": controls, "base_rate": base_rate, "limit": limit, "seed": seed}
+    wanted = Wanted(as_json=as_json, predictions=predictions, plots=plots, calibration=calibrate, budget=budget)
+    measure(shape, files, policy, facts or (), options, wanted)
 
 
 @interruptions_app.command("list")

@@ -106,7 +106,8 @@ async def _model(upstream: Upstream, options: OpenAIOptions) -> str:
         raise ConfigError(f"{upstream.address} cannot be examined: {_keyless(status, options)}")
     names = [entry["id"] for entry in entries if isinstance(entry, Mapping) and isinstance(entry.get("id"), str)]
     if not names:
-        raise ConfigError(f"{upstream.address} lists no models: does the URL end in /v1? Or name one with --model")
+        said = "lists no models" if status == 200 else f"lists no models (HTTP {status})"
+        raise ConfigError(f"{upstream.address} {said}: does the URL end in /v1? Or name one with --model")
     return str(names[0])
 
 

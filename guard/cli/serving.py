@@ -29,6 +29,8 @@ class Overrides:
     model: str | None = None
     tokenizer: str | None = None
     reasoning: str | None = None
+    supervisor: str | None = None
+    supervisor_model: str | None = None
     facts: tuple[Path, ...] = ()
     store: str | None = None
 
@@ -37,6 +39,8 @@ def settings_for(config: Path | None, overrides: Overrides) -> Settings:
     """A file's settings, the built-in ones, or those of one upstream, with the overrides applied."""
     if overrides.upstream is None and (overrides.tokenizer or overrides.reasoning or overrides.model):
         raise ConfigError("--model, --tokenizer and --reasoning describe an upstream: name it with --upstream URL")
+    if (overrides.supervisor is None) != (overrides.supervisor_model is None):
+        raise ConfigError("--supervisor URL and --supervisor-model NAME go together: no client names that model")
     if config is not None and overrides.upstream is not None:
         raise ConfigError("give --config or --upstream, not both: name the upstream in the file's `models`")
     base = read_settings(config) if config is not None else _without_file(overrides)
@@ -63,6 +67,8 @@ def _overridden(base: Settings, overrides: Overrides) -> Settings:
         changes["server"] = base.server.model_dump() | server
     if overrides.policy is not None:
         changes["policies"] = base.policies.model_dump() | {"default": overrides.policy}
+    if overrides.supervisor is not None:
+        changes["supervisor"] = {"base_url": overrides.supervisor, "model": overrides.supervisor_model}
     if overrides.facts:
         changes["facts"] = overrides.facts
     if overrides.store is not None:

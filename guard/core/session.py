@@ -109,6 +109,15 @@ class Session:
         """The segments that stand and were not interrupted, oldest first: what a check may build on."""
         return tuple(entry.segment for entry in self._turn.docket if not entry.settled)
 
+    def before(self, segment: Segment) -> dict[Channel, str]:
+        """The turn up to a segment's start, by channel in order, text of the client and of guard included."""
+        texts: dict[Channel, str] = {}
+        for channel, transcript in self._turn.transcripts.items():
+            texts[channel] = transcript.text(0, segment.start if channel == segment.channel else None)
+            if channel == segment.channel:
+                break
+        return texts
+
     def receive(self, event: ev.Event) -> list[Command]:
         """Take one event; return the commands it leads to, in order. After the `Finish` nothing does anything."""
         if self.done:

@@ -112,11 +112,21 @@ def _split(piece: Piece, at: int) -> tuple[Piece, Piece]:
 
 
 def split_logprobs(logprobs: object, at: int) -> tuple[object, object]:
-    """OpenAI's `{"content": [{"token": ...}, ...]}` at a character; a token across the cut stays with its start."""
-    if not isinstance(logprobs, dict) or not isinstance(logprobs.get("content"), list):
+    """OpenAI's `{"content": [{"token": ...}, ...]}`, or a raw completion's parallel lists (`tokens`, ...), at a
+    character; a token across the cut stays with its start."""
+    if not isinstance(logprobs, dict):
         return None, None
-    entries, position, split = logprobs["content"], 0, 0
-    while split < len(entries) and position < at:
-        position += len(str(entries[split].get("token", "")))
+    told = logprobs.get("content")
+    listed = told if isinstance(told, list) else logprobs.get("tokens")
+    if not isinstance(listed, list):
+        return None, None
+    position, split = 0, 0
+    while split < len(listed) and position < at:
+        entry = listed[split]
+        position += len(str(entry.get("token", "")) if isinstance(entry, dict) else str(entry))
         split += 1
-    return {**logprobs, "content": entries[:split]}, {**logprobs, "content": entries[split:]}
+    size = len(listed)
+    parallel = {name: value for name, value in logprobs.items() if isinstance(value, list) and len(value) == size}
+    before = {name: value[:split] for name, value in parallel.items()}
+    after = {name: value[split:] for name, value in parallel.items()}
+    return {**logprobs, **before}, {**logprobs, **after}

@@ -77,8 +77,9 @@ def _counted(entry: _Attempt, prompt: int) -> tuple[Mapping[str, Any], bool]:
 def _add(total: dict[str, Any], counts: Mapping[str, Any]) -> None:
     for name, value in counts.items():
         if isinstance(value, Mapping):
-            inner = total.setdefault(name, {})
-            if isinstance(inner, dict):
+            if total.get(name) is None:  # a count that one attempt leaves open may be told by another
+                total[name] = {}
+            if isinstance(inner := total[name], dict):
                 _add(inner, value)
         elif isinstance(value, int | float) and not isinstance(value, bool):
             total[name] = (total.get(name) or 0) + value

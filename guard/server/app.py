@@ -20,7 +20,7 @@ from guard.server import review, wire
 from guard.server.chat import ChatEndpoint
 from guard.server.completions import CompletionsEndpoint
 from guard.server.exchange import passing
-from guard.server.forward import ForwardEndpoint
+from guard.server.forward import FORWARDED, ForwardEndpoint
 from guard.server.gateway import Gateway
 from guard.server.http import AdminOnly, headers_of, require_client_key
 from guard.server.responses import ResponsesEndpoint
@@ -48,7 +48,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.router.routes.append(Route("/v1/responses", ResponsesEndpoint(gateway), methods=["POST"]))
     _add_routes(app, gateway)
     app.include_router(review.router(gateway))
-    app.router.routes.append(Route("/v1/{path:path}", ForwardEndpoint(gateway)))
+    app.router.routes.append(Route("/v1/{path:path}", ForwardEndpoint(gateway), methods=FORWARDED))
     _add_error_bodies(app)
     app.add_middleware(AdminOnly, key=gateway.admin_key, host=settings.server.host)
     if settings.server.cors:

@@ -13,7 +13,8 @@ from collections.abc import Mapping, Sequence
 
 from starlette.types import Receive, Scope, Send
 
-from guard.errors import GuardError
+from guard.core.events import Finish
+from guard.errors import GuardError, RequestError, UpstreamError
 from guard.relay import Emit, Out
 from guard.server import wire
 from guard.server.completions_request import CompletionCall, parse_completion
@@ -90,20 +91,25 @@ class CompletionsEndpoint:
         async def leave() -> None:
             await asyncio.gather(*(exchange.leave() for exchange in exchanges))
 
+        async def run(base: int, exchange: Exchange) -> None:
+            """One prompt to its end. Failing before anything was sent it fails all: half a list of answers is none."""
+            try:
+                await exchange.run()
+            except GuardError as error:
+                if not responder.started:
+                    raise
+                status = error.status if isinstance(error, UpstreamError | RequestError) else 500
+                failed = Finish("error", error=str(error), status=status)
+                await reply.take([(base + choice, failed) for choice in range(first.n)])
+
         leaving = listen(receive, leave)
         try:
-            await _run(exchanges)
+            async with asyncio.TaskGroup() as group:
+                for number, exchange in enumerate(exchanges):
+                    group.create_task(run(number * first.n, exchange))
             await reply.end(summed([exchange.usage() for exchange in exchanges]))
+        except* GuardError as errors:
+            raise errors.exceptions[0] from None
         finally:
             leaving.cancel()
             reply.close()
-
-
-async def _run(exchanges: Sequence[Exchange]) -> None:
-    """All to their end. One that fails before it began ends the others: half a list of answers is none."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            for exchange in exchanges:
-                group.create_task(exchange.run())
-    except* GuardError as errors:
-        raise errors.exceptions[0] from None

@@ -27,8 +27,8 @@ from guard.server.request import (
     validated,
 )
 
-MOST_PROMPTS = 128
-"""Prompts in one request; each is an upstream call of its own."""
+MOST_CHOICES = 128
+"""Choices in one response, over all its prompts; each prompt is an upstream call of its own."""
 
 
 class _Body(OpenBody):
@@ -84,9 +84,10 @@ def _unsupervised(body: _Body) -> str:
 
 def _prompts(body: _Body) -> tuple[str, ...]:
     prompts = (body.prompt,) if isinstance(body.prompt, str) else tuple(str(prompt) for prompt in body.prompt)
-    if not 0 < len(prompts) <= MOST_PROMPTS:
+    if not 0 < len(prompts) * (body.n or 1) <= MOST_CHOICES:
         raise RequestError(
-            f"prompt: a list of 1 to {MOST_PROMPTS} prompts is wanted (got {len(prompts)})",
+            f"prompt: 1 to {MOST_CHOICES} choices over all prompts are served "
+            f"(got {len(prompts)} prompts with n = {body.n or 1})",
             param="prompt",
             code="invalid_value",
         )

@@ -91,13 +91,18 @@ def summed(usages: list[dict[str, Any]]) -> dict[str, Any]:
     total: dict[str, Any] = {}
     for usage in usages:
         for name, value in usage.items():
+            old = total.get(name)
             if isinstance(value, Mapping):
-                total[name] = summed([total.get(name, {}), dict(value)])
-            elif isinstance(value, bool) or not isinstance(value, int | float):
-                total[name] = value or total.get(name)
-            else:
-                total[name] = (total.get(name) or 0) + value
+                total[name] = summed([dict(old) if isinstance(old, Mapping) else {}, dict(value)])
+            elif _is_number(value):
+                total[name] = (old if _is_number(old) else 0) + value
+            elif not isinstance(old, Mapping) and not _is_number(old):
+                total[name] = value or old
     return total
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _entry(index: int, text: str, reason: str | None, logprobs: Any) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from guard.asking import Again
 from guard.backends import ChatRequest, estimate_tokens
 from guard.core.config import Config
 from guard.core.events import Finish
@@ -67,17 +68,16 @@ class Exchange:
         self._ledger = Ledger(prompt=estimate_tokens("".join(p.text for p in call.evidence.passages)))
         self._finishes: list[Finish] = []
         body = {**call.body, "model": self._served.upstream_name(call.model)}
-        self._turn = self._served.backend.begin(
-            ChatRequest(
-                body=body,
-                headers=passing(question.headers, gateway.client_keys is not None),
-                prefix=call.prefix,
-                n=call.n,
-                id=question.id,
-                created=int(time.time()),
-                prompt=question.prompt,
-            )
+        request = ChatRequest(
+            body=body,
+            headers=passing(question.headers, gateway.client_keys is not None),
+            prefix=call.prefix,
+            n=call.n,
+            id=question.id,
+            created=int(time.time()),
+            prompt=question.prompt,
         )
+        self._turn = self._served.backend.begin(request)
         self._journal = Journal(
             gateway.store,
             gateway.metrics,
@@ -96,6 +96,8 @@ class Exchange:
             record=self._journal.record,
             ledger=self._ledger,
             observers=[self._journal, gateway.metrics.observer(*self._labels)],
+            # A schema's text has no place in which to go on.
+            ask=None if call.structured else Again(self._served.backend, request),
         )
 
     @property
@@ -136,7 +138,7 @@ class Exchange:
             {
                 "interruptions": interruptions,
                 "discarded_tokens": sum(summary.discarded_tokens for summary in summaries),
-                "supervisor_tokens": 0,
+                "supervisor_tokens": self._journal.supervisor_tokens,
                 "unscanned": sum(summary.unscanned for summary in summaries),
             },
             sum(count(text) for summary in summaries for text in self._delivered(summary)) if interruptions else None,

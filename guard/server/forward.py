@@ -3,6 +3,7 @@
 Knows which model's upstream is meant, nothing of what is asked. Rules:
   A route that generates and is not supervised is counted as `unscanned(route)`, and refused where the policy fails
   closed (`on_unscanned: stop`).
+  Where the upstream's key is guard's own, clients get what that key can compute, not the account behind it.
   Only where a model's name is guard's own and not the upstream's, or carries a policy, does a request body change.
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import msgspec
@@ -20,12 +21,20 @@ from guard.backends import Forwarder, Verbatim, VerbatimAnswer
 from guard.errors import GuardError, RequestError, UpstreamError
 from guard.server.gateway import Gateway, Served
 from guard.server.http import Responder, headers_of, listen, read_body, require_client_key
+from guard.server.request import split_model
 
 # What answers without writing anything; every other POST may generate.
 _READING = frozenset(
     "embeddings moderations rerank score classify tokenize detokenize files uploads audio/transcriptions "
     "audio/translations models vector_stores".split()
 )
+_COMPUTING = frozenset(
+    "embeddings moderations rerank score classify tokenize detokenize audio/transcriptions audio/translations "
+    "audio/speech images/generations images/edits images/variations completions responses".split()
+)
+FORWARDED = ("GET", "POST", "PUT", "PATCH", "DELETE")
+"""Methods that are passed on (HEAD comes with GET). TRACE would show a client the key that guard adds."""
+
 _ROUTES = _READING | frozenset(
     "completions responses images/generations images/edits images/variations audio/speech batches fine_tuning "
     "conversations videos assistants threads realtime evals containers".split()
@@ -35,7 +44,9 @@ _STAYS = frozenset(
     "cookie content-length".split()
 )
 _OURS = ("x-guard-", "x-forwarded-", "forwarded", "x-real-ip")
-_FORM_MODEL = re.compile(rb'(name="model"\r?\n(?:[^\r\n]+\r?\n)*\r?\n)([^\r\n]*)')
+_FORM_MODEL = re.compile(
+    rb'(content-disposition: *form-data; *name="model" *\r\n(?:[^\r\n]+\r\n)*\r\n)([^\r\n]*)', re.IGNORECASE
+)
 
 
 class ForwardEndpoint:
@@ -73,26 +84,19 @@ async def pass_on(
 
     `missing` is raised where the upstream does not know the route. Raises GuardError before the answer has begun.
     """
-    path, query = _path(scope), scope["query_string"].decode("latin-1")
-    if not gateway.settings.server.forward:
-        raise RequestError(f"/v1/{path} is not served here (server.forward is off)", status=404, code="not_found")
+    path = _path(scope)
     served, policy, body = _aimed(gateway, headers, raw)
-    backend = served.backend
-    if not isinstance(backend, Forwarder):
-        raise missing or RequestError(
-            f"/v1/{path}: the model {served.entry.name!r} ({served.entry.backend}) serves chats and completions only",
-            status=404,
-            code="not_found",
-        )
-    _count_unscanned(gateway, served, policy or headers.get("x-guard-policy"), scope["method"], path)
+    if missing is not None and not isinstance(served.backend, Forwarder):
+        raise missing
+    backend = _admitted(gateway, served, scope["method"], path)
+    _count_unscanned(gateway, served, policy, scope["method"], path)
     request = Verbatim(
         method=scope["method"],
         path=path,
-        query=query,
+        query=scope["query_string"].decode("latin-1"),
         headers=_passing(headers, gateway.client_keys is not None),
         body=body,
     )
-    answer: VerbatimAnswer | None = None
     task = asyncio.current_task()
     assert task is not None
     left = asyncio.Event()
@@ -102,27 +106,71 @@ async def pass_on(
         task.cancel()
 
     leaving = listen(receive, leave)
-    status = "error"
+    status = ["error"]
     try:
-        answer = await backend.forward(request)
-        status = str(answer.status)
-        if missing is not None and answer.status in (404, 405, 501):
-            raise missing
-        await responder.verbatim(answer.status, answer.headers, answer.body())
-    except UpstreamError as error:
-        status = str(error.status)
-        if not responder.started:
-            raise
+        await _carry(backend, request, responder, missing, status)
     except asyncio.CancelledError:
-        status = "client_left"
+        status.append("client_left")
         if not left.is_set():
             raise
         task.uncancel()
     finally:
         leaving.cancel()
+        gateway.metrics.forwarded.labels(served.entry.name, _route(path), status[-1]).inc()
+
+
+async def _carry(
+    backend: Forwarder, request: Verbatim, responder: Responder, missing: RequestError | None, status: list[str]
+) -> None:
+    """There and back; how it went is added to `status`."""
+    answer: VerbatimAnswer | None = None
+    try:
+        answer = await backend.forward(request)
+        status.append(str(answer.status))
+        body = answer.body()
+        if missing is not None and answer.status in (404, 405, 501):
+            said = b"".join([part async for part in body])
+            if not _about_its_own(said, request.body):
+                raise missing
+            body = _once(said)
+        await responder.verbatim(answer.status, answer.headers, body)
+    except UpstreamError as error:
+        status.append(str(error.status))
+        if not responder.started:
+            raise
+    finally:
         if answer is not None:
             answer.close()
-        gateway.metrics.forwarded.labels(served.entry.name, _route(path), status).inc()
+
+
+def _about_its_own(said: bytes, asked: bytes) -> bool:
+    """Whether an upstream's "not found" is about the response that was named, and not about the route."""
+    name = (_document(asked) or {}).get("previous_response_id")
+    return isinstance(name, str) and bool(name) and name.encode() in said
+
+
+async def _once(body: bytes) -> AsyncIterator[bytes]:
+    yield body
+
+
+def _admitted(gateway: Gateway, served: Served, method: str, path: str) -> Forwarder:
+    """The backend, if the request may go there. Raises RequestError."""
+    forward, backend = gateway.settings.server.forward, served.backend
+    if forward == "none":
+        raise RequestError(f"/v1/{path} is not served here (server.forward: none)", status=404, code="not_found")
+    if not isinstance(backend, Forwarder):
+        raise RequestError(
+            f"/v1/{path}: the model {served.entry.name!r} ({served.entry.backend}) serves chats and completions only",
+            status=404,
+            code="not_found",
+        )
+    if forward == "auto" and backend.keyed and not (method == "POST" and _route(path) in _COMPUTING):
+        raise RequestError(
+            f"{method} /v1/{path} would reach the account behind guard's own key; server.forward: all allows it",
+            status=403,
+            code="not_forwarded",
+        )
+    return backend
 
 
 def _path(scope: Scope) -> str:
@@ -164,30 +212,31 @@ def _passing(headers: Mapping[str, str], keys_are_ours: bool) -> dict[str, str]:
 def _aimed(gateway: Gateway, headers: Mapping[str, str], raw: bytes) -> tuple[Served, str | None, bytes]:
     """The model a request names, the policy with it, and the body with the upstream's own name for it."""
     kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-    document = _document(raw) if kind in ("application/json", "") else None
+    form = kind == "multipart/form-data"
+    document = None if form else _document(raw)
     if document is not None:
         named = document.get("model")
     else:
-        found = _FORM_MODEL.search(raw) if kind == "multipart/form-data" else None
+        found = _FORM_MODEL.search(raw) if form else None
         named = found[2].decode("utf-8", "replace") if found else None
+    asked = _guard(document).get("policy") or headers.get("x-guard-policy")
     if not isinstance(named, str) or not named:
-        return _default(gateway), _guard(document).get("policy"), raw
-    model, _, policy = named.partition("@")
+        return _default(gateway), asked, raw
+    model, policy = split_model(named)
     served = gateway.model(model)
     wanted = str(served.entry.options.get("model") or served.upstream_name(model))
-    policy = _guard(document).get("policy") or policy
     if document is not None and (named != wanted or "guard" in document):
         body = {name: value for name, value in document.items() if name != "guard"} | {"model": wanted}
-        return served, policy or None, msgspec.json.encode(body)
+        return served, asked or policy, msgspec.json.encode(body)
     if named != wanted:
         raw = _FORM_MODEL.sub(lambda match: match[1] + wanted.encode(), raw, count=1)
-    return served, policy or None, raw
+    return served, asked or policy, raw
 
 
 def _document(raw: bytes) -> dict[str, Any] | None:
     try:
         found = msgspec.json.decode(raw)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None  # the upstream will say what is wrong with it
     return found if isinstance(found, dict) else None
 

@@ -15,13 +15,14 @@ from typing import Any, Literal
 
 from guard import registry
 from guard.backends import Backend, Forwarder
-from guard.checks import Resources
+from guard.checks import Resources, Skippable
 from guard.core.policy import Policy, Watch
 from guard.errors import ConfigError, RequestError, StoreError
 from guard.metrics import Metrics
 from guard.registry import LoadedPolicy
-from guard.settings import ModelEntry, Settings
+from guard.settings import BackendEntry, ModelEntry, Settings, SupervisorEntry
 from guard.store import Store
+from guard.supervisor import ModelSupervisor
 
 log = logging.getLogger("guard")
 
@@ -52,13 +53,16 @@ class Gateway:
         self.metrics = Metrics()
         self.store = Store(settings.store.url)
         self.mode: Mode = "supervise"
-        self.models = {entry.name: Served(entry, _backend(entry, settings)) for entry in settings.models}
+        self.models = {entry.name: _served(entry, settings) for entry in settings.models}
         self.known = {name: entry.name for entry in settings.models for name in (entry.name, *entry.aliases)}
         """Names and aliases -> names."""
-        resources = Resources(facts=settings.facts)
+        self.supervisor = None if settings.supervisor is None else _supervisor(settings.supervisor, settings)
+        resources = Resources(facts=settings.facts, supervisor=self.supervisor)
         self.policies = {policy.name: registry.load_policy(policy, resources) for policy in _policies(settings)}
         self.default = registry.read_policy(settings.policies.default).name
         self._aliases = {name: registry.read_policy(name).name for name in _named(settings)}
+        self._aliases[self.default] = self.default
+        self._allowed = {self._aliases[name] for name in settings.policies.allowed} | {self.default}
         self.client_keys = _client_keys(settings)
         self.admin_key = os.environ.get(settings.server.admin_key_env, "").strip() or None
         self._purger: asyncio.Task[None] | None = None
@@ -69,6 +73,8 @@ class Gateway:
         await self.store.recover()
         for served in self.models.values():
             await served.backend.start()
+        if self.supervisor is not None:
+            await self.supervisor.start()
         self._purger = asyncio.create_task(self._purge_daily())
 
     async def close(self) -> None:
@@ -77,6 +83,8 @@ class Gateway:
             self._purger.cancel()
         for served in self.models.values():
             await served.backend.close()
+        if self.supervisor is not None:
+            await self.supervisor.close()
         await self.store.close()
 
     async def _purge_daily(self) -> None:
@@ -114,20 +122,28 @@ class Gateway:
         return listed
 
     def policy(self, name: str | None, entry: ModelEntry) -> LoadedPolicy:
-        """The policy a request asked for, else the model's, else the default; under the mode in force."""
-        wanted = name or entry.policy or self.default
+        """The policy a request asked for, else the model's, else the default; under the mode in force.
+
+        Raises RequestError for one that requests may not name: it is neither `allowed` nor the default nor the model's.
+        """
+        own = entry.policy or self.default
+        wanted = name or own
         key = self._aliases.get(wanted, wanted)
-        if key not in self.policies:
-            allowed = ", ".join(sorted(self.policies))
+        open_ = self._allowed | {self._aliases[own]}
+        if key not in open_:
             raise RequestError(
-                f"the policy {wanted!r} is not served here; there are {allowed}",
+                f"the policy {wanted!r} is not served here; there are {', '.join(sorted(open_))}",
                 param="policy",
                 code="policy_not_found",
             )
         return _under(self.mode, self.policies[key])
 
     async def ready(self) -> Mapping[str, Any]:
-        """What /readyz says: whether requests can be served, part by part."""
+        """What /readyz says: whether requests can be served, part by part.
+
+        A supervisor that is not ready leaves segments unscanned, which each policy has its own answer to: it is told,
+        and takes no server out of service. `skipped` names a policy's checks that lack what they need.
+        """
         try:
             await self.store.ping()
             store: dict[str, Any] = {"ok": True}
@@ -135,17 +151,38 @@ class Gateway:
             store = {"ok": False, "error": str(error)}
         models = {name: await served.backend.ready() for name, served in self.models.items()}
         ok = store["ok"] and all(model["ok"] for model in models.values())
-        policies = {name: {"hash": p.hash[:12], "mode": p.policy.mode} for name, p in self.policies.items()}
-        return {"ok": ok, "mode": self.mode, "store": store, "models": models, "policies": policies}
+        told = {"ok": ok, "mode": self.mode, "store": store, "models": models}
+        if self.supervisor is not None:
+            told["supervisor"] = await self.supervisor.ready()
+        return told | {"policies": {name: _shown(loaded) for name, loaded in self.policies.items()}}
 
 
-def _backend(entry: ModelEntry, settings: Settings) -> Backend:
+def _shown(loaded: LoadedPolicy) -> dict[str, Any]:
+    skips = {name: check.skipped for name, check in loaded.checks.items() if isinstance(check, Skippable)}
+    skipped = {name: why for name, why in skips.items() if why}
+    shown = {"hash": loaded.hash[:12], "mode": loaded.policy.mode}
+    return shown | ({"skipped": skipped} if skipped else {})
+
+
+def _served(entry: ModelEntry, settings: Settings) -> Served:
+    return Served(entry, _backend(entry, settings, f"model {entry.name!r}"))
+
+
+def _supervisor(entry: SupervisorEntry, settings: Settings) -> ModelSupervisor:
+    named = entry.options.get("model")
+    if named is None and "model" in registry.plugin("backends", entry.backend).Options.model_fields:
+        raise ConfigError("supervisor: no client names its model, so `model` must be given")
+    backend = _backend(entry, settings, "supervisor")
+    return ModelSupervisor(backend, model=str(named or "supervisor"), at_once=entry.at_once, fields=entry.request)
+
+
+def _backend(entry: BackendEntry, settings: Settings, where: str) -> Backend:
     options = dict(entry.options)
     if "timeouts" in registry.plugin("backends", entry.backend).Options.model_fields:
         own = options.get("timeouts", {})
         told = settings.timeouts.model_dump(exclude_unset=True)
         options["timeouts"] = {**told, **own} if isinstance(own, Mapping) else own
-    return registry.backend(entry.backend, options, f"model {entry.name!r}")
+    return registry.backend(entry.backend, options, where)
 
 
 def _named(settings: Settings) -> list[str]:

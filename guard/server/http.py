@@ -80,11 +80,13 @@ class Responder:
 
     def __init__(self, send: Send) -> None:
         self._send = send
+        self._events = False
         self.started = False
 
     async def stream(self, body: bytes, headers: Mapping[str, str]) -> None:
         """Send part of an event stream, its head first."""
         if not self.started:
+            self._events = True
             await self._start(200, [*_EVENTS, *_encoded(headers)])
         await self._send({"type": "http.response.body", "body": body, "more_body": True})
 
@@ -121,12 +123,12 @@ class Responder:
             await self.json(500, wire.error_body(str(error), kind="server_error", code=type(error).__name__))
 
     async def give_up(self, why: str) -> None:
-        """End the response with an error, as a frame where it has begun."""
+        """End the response with an error, as a frame where it has begun; what is no event stream is left torn."""
         body = wire.error_body(why, kind="server_error", code="unavailable")
-        if self.started:
-            await self.end(wire.sse(body) + wire.DONE)
-        else:
+        if not self.started:
             await self.json(503, body)
+        elif self._events:
+            await self.end(wire.sse(body) + wire.DONE)
 
     async def _whole(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
         length = (b"content-length", str(len(body)).encode())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from typing import Any
 
 from guard.core import events as ev
@@ -35,6 +36,7 @@ class Journal:
         self._cut_at: dict[str, tuple[float, float]] = {}
         self._closings: list[Closing] = []
         self._summaries: dict[int, Summary] = {}
+        self._spent: Counter[tuple[int, int]] = Counter()
         self._began = time.monotonic()
         self.timings: dict[str, float] = {}
 
@@ -67,10 +69,25 @@ class Journal:
     def examined(self, check: str, seconds: float) -> None:
         """Not of interest here."""
 
+    def spent(self, choice: int, segment: int, check: str, tokens: int) -> None:
+        """Keep what judging a segment cost."""
+        self._spent[choice, segment] += tokens
+
+    @property
+    def supervisor_tokens(self) -> int:
+        """What judging cost so far, in tokens of the models that were asked for it."""
+        return self._spent.total()
+
     async def record(self, interruption: Interruption) -> str | None:
         """Make an interruption durable; returns what went wrong, or None."""
         at, delay = self._cut_at[interruption.id]
-        record = InterruptionRecord(interruption=interruption, provenance=self._provenance, at=at, delay_s=delay)
+        record = InterruptionRecord(
+            interruption=interruption,
+            provenance=self._provenance,
+            at=at,
+            delay_s=delay,
+            supervisor_tokens=self._spent[interruption.choice, interruption.verdicts[0].segment],
+        )
         try:
             await self._store.add_interruption(record, self._policy.record.prompts)
         except StoreError as error:

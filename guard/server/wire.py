@@ -120,7 +120,7 @@ def payload(raw: Any) -> dict[str, Any]:
     """The JSON of an upstream's event, `{}` where it is not one JSON object."""
     try:
         found = _decode(_data(raw))
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 
@@ -192,7 +192,7 @@ def unasked(raw: Any) -> bytes:
     same = bytes(raw)
     try:
         return same if b'"usage"' not in same else without_usage(_data(same)) or same
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return same
 
 

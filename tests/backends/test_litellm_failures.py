@@ -1,5 +1,6 @@
 """What goes wrong at a provider, and what is said of it: statuses, words, limits of patience, no secrets."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -113,6 +114,18 @@ async def test_who_is_not_there_cannot_be_reached() -> None:
         await anext(backend.begin(ask()).attempt(0))
     assert caught.value.status == 502
     await backend.close()
+
+
+@pytest.mark.parametrize("model", [CLAUDE, GEMINI, PLAIN])
+async def test_what_is_no_http_is_told_without_the_address(server: Server, model: str) -> None:
+    async def broken(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 abc\r\n\r\n")
+
+    server.replies = [broken]
+    error, _ = await fails(server, model)
+    assert "cannot be reached: Bad status line" in str(error)
+    assert "url=" not in str(error)
+    assert KEY not in str(error)
 
 
 @pytest.mark.parametrize("model", [CLAUDE, PLAIN])

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from guard.backends import ChatRequest
-from guard.backends.openai import OpenAIOptions, probe
+from guard.backends.openai import OpenAIOptions, prober
 from guard.core.events import Delta, Opened
 from guard.core.types import Resume, ToolCall
+from tests.backends.test_openai_learned import timed
 from tests.backends.test_openai_server import backend, collect, text
 from tests.backends.upstreams import (
     ANSWER,
@@ -291,7 +292,7 @@ async def test_white_space_at_the_end_is_not_sent_and_not_written_twice(pieces: 
 
 @pytest.mark.parametrize("pieces", CUTS)
 @pytest.mark.parametrize("channel", ["content", "reasoning"])
-async def test_a_server_that_begins_anew_later_is_asked_again_at_once_and_not_believed_again(
+async def test_a_server_that_begins_anew_later_is_asked_again_at_once_and_after_the_second_time_not_believed(
     channel: Any, pieces: Any
 ) -> None:
     whole = {"reasoning": THOUGHT, "content": ANSWER}[channel]
@@ -299,7 +300,7 @@ async def test_a_server_that_begins_anew_later_is_asked_again_at_once_and_not_be
     async with running(Upstream(llama, cut=pieces, believes=1, thinks=channel == "reasoning")) as upstream:
         made = await backend(upstream.url)
         first = await collect(made.begin(ask()).attempt(1, 0, resume))
-        then = [await collect(made.begin(ask()).attempt(1, 0, resume)) for _ in range(2)]
+        then = [await collect(made.begin(ask()).attempt(1, 0, resume)) for _ in range(3)]
         told = (await made.ready())["continuation"][channel]
         await made.close()
     assert first[0] == Opened(1, "field_prefill")
@@ -307,7 +308,7 @@ async def test_a_server_that_begins_anew_later_is_asked_again_at_once_and_not_be
         assert [e for e in events if isinstance(e, Opened)] == [Opened(1, "reask")]
         assert text(events).count(whole) == 1
     assert told == "reask"
-    assert ["continue_final_message" in body for body in upstream.asked] == [True, True, False, False]
+    assert ["continue_final_message" in body for body in upstream.asked] == [True, True, False, True, False, False]
 
 
 async def test_reasoning_where_content_was_to_go_on_is_a_new_message() -> None:
@@ -320,36 +321,33 @@ async def test_reasoning_where_content_was_to_go_on_is_a_new_message() -> None:
         await made.close()
 
 
-async def test_a_named_dialect_is_taken_at_its_word_until_it_is_refused() -> None:
+async def test_a_named_dialect_is_taken_at_its_word_until_it_is_refused_twice() -> None:
     async with running(Upstream(mistral, form="typed")) as upstream:
         made = await backend(upstream.url, prefill="prefix_typed")
         assert (await collect(made.begin(ask()).attempt(1, 0, cut("content"))))[0] == Opened(1, "field_prefill")
         await made.close()
         made = await backend(upstream.url, prefill="trailing", continuation="field_prefill")
-        for _ in range(2):
+        for _ in range(3):
             assert (await collect(made.begin(ask()).attempt(1, 0, cut("content"))))[0] == Opened(1, "reask")
         await made.close()
         partial = await backend(upstream.url, prefill="partial")
         assert (await collect(partial.begin(ask()).attempt(1, 0, cut("reasoning"))))[0] == Opened(1, "reask")
         await partial.close()
     shapes = [body["messages"][-1]["role"] for body in upstream.asked if "stream_options" not in body]
-    assert shapes == ["assistant", "assistant", "user", "user", "user"]
+    assert shapes == ["assistant", "assistant", "user", "assistant", "user", "user", "user"]
 
 
 @pytest.mark.parametrize("status", [401, 403, 429, 500, 503])
-async def test_a_failure_is_no_verdict_and_is_not_tried_again_at_once(
-    status: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_failure_is_no_verdict_and_is_not_tried_again_at_once(status: int) -> None:
     async with running(Upstream(llama, status=status)) as upstream:
-        made = await backend(upstream.url)
+        made, clock = await timed(upstream.url)
         found = [await made._prober.ability("content", "m", {}) for _ in range(3)]
         assert len(upstream.trials) == 1
         assert {ability.dialect for ability in found} == {None}
         assert found[0].why.startswith("unknown: ")
         assert (await made.ready())["continuation"]["probed"] is False
         upstream.status = 200
-        monkeypatch.setattr(probe, "RETRY_S", 0.0)
-        made._prober._failed.clear()
+        clock.time += prober.RETRY_S
         assert (await made._prober.ability("content", "m", {})).dialect == "continue_final_message"
         await made.close()
 

@@ -73,7 +73,8 @@ UPSTREAMS = {"scripted": "s", "litellm": "p", "transformers": "t", "llama": "l"}
 
 LETTERS = (
     "s: guard's `scripted` backend over HTTP, p: LiteLLM's proxy in front of that, t: `transformers serve`, l: "
-    "llama.cpp's `llama-server`, both with the built-in model (t streams its prompt as content, which guard passes on)"
+    "llama.cpp's `llama-server`, both with the built-in model (t is given its --tokenizer, and streams its prompt as "
+    "content, which guard passes on)"
 )
 
 _TAUGHT = "the built-in model was taught neither tools nor JSON"

@@ -517,3 +517,13 @@ def test_a_cut_forgets_the_opening_that_was_held() -> None:
     harness.open("reask").say(" Held.", "content").answer(FLAG).open("reask").say(" Anew.", "content").end()
     harness.answer(which=-1)
     assert harness.text("content") == "It is GOOD. Anew."
+
+
+def test_what_stands_before_a_segment_is_the_turn_up_to_its_start() -> None:
+    harness = Harness(policy(), prefix={"reasoning": "Hm. "}).say("BAD one. ").open().say(" Two. ", "reasoning")
+    harness.say("Three. Four. ", "content").feed(ev.ToolDelta(1, 0, "c", "f", "{}")).end()
+    reasoning = "Hm. BAD one. No, that is wrong. It is GOOD. Two. "
+    before = {segment.text.strip(): harness.session.before(segment) for segment in harness.segments}
+    assert before["BAD one."] == {"reasoning": "Hm."}
+    assert before["Four."] == {"reasoning": reasoning, "content": "Three."}
+    assert before["{}"] == {"reasoning": reasoning, "content": "Three. Four. "}

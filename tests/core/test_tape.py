@@ -139,3 +139,17 @@ def test_log_probabilities_are_shared_out_and_a_straddling_token_stays_with_its_
 def test_log_probabilities_of_an_unknown_shape_belong_to_neither_half() -> None:
     assert split_logprobs(None, 1) == (None, None)
     assert split_logprobs({"content": None}, 1) == (None, None)
+
+
+def test_a_raw_completions_log_probabilities_are_shared_out_too() -> None:
+    told = {
+        "tokens": ["One", ".", " Two"],
+        "token_logprobs": [-1, -2, -3],
+        "top_logprobs": None,
+        "text_offset": [0, 3, 4],
+    }
+    before, after = split_logprobs(told, 4)
+    assert before == {"tokens": ["One", "."], "token_logprobs": [-1, -2], "top_logprobs": None, "text_offset": [0, 3]}
+    assert after == {"tokens": [" Two"], "token_logprobs": [-3], "top_logprobs": None, "text_offset": [4]}
+    assert split_logprobs({"content": [3, {"token": "ab"}]}, 2) == ({"content": [3, {"token": "ab"}]}, {"content": []})
+    assert split_logprobs({"other": 1}, 2) == (None, None)

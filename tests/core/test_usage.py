@@ -65,3 +65,12 @@ def test_a_count_and_an_object_under_one_name_do_not_meet() -> None:
         ledger.open(attempt)
         ledger.counts(attempt, 0, counts(1, 1, odd=odd))
     assert ledger.total({})["odd"] == 1
+
+
+def test_a_count_that_one_attempt_leaves_open_is_told_by_another() -> None:
+    ledger = Ledger()
+    for attempt, details in enumerate((None, {"cached_tokens": 8}, {"cached_tokens": 1})):
+        ledger.open(attempt)
+        counts = {"prompt_tokens": 9, "completion_tokens": 1, "total_tokens": 10, "prompt_tokens_details": details}
+        ledger.counts(attempt, 0, counts)
+    assert ledger.total({})["prompt_tokens_details"] == {"cached_tokens": 9}

@@ -86,12 +86,30 @@ def test_one_prompt_that_fails_ends_the_request(live: Live) -> None:
     live.backend.open_turns = 0
 
 
+def test_one_prompt_that_fails_late_is_an_error_frame_and_the_others_go_on(live: Live) -> None:
+    slow: list[dict[str, Any]] = [
+        {"content": "One. Two."},
+        {"wait_ms": 300},
+        {"content": " Three."},
+        {"finish": "stop"},
+    ]
+    live.say(
+        answer(slow, when="good"), answer([{"wait_ms": 100}, {"error": {"status": 429, "message": "slow"}}], when="bad")
+    )
+    *data, done = frames(post(live, prompt=["good", "bad"], stream=True).content)
+    chunks = [json.loads(item) for item in data]
+    assert done == "[DONE]"
+    assert [chunk["error"]["code"] for chunk in chunks if "error" in chunk] == ["429"]
+    assert text_of([chunk for chunk in chunks if "choices" in chunk]) == "One. Two. Three."
+
+
 @pytest.mark.parametrize(
     ("body", "param"),
     [
         ({"prompt": 5}, "prompt"),
         ({"prompt": []}, "prompt"),
         ({"prompt": ["x"] * 129}, "prompt"),
+        ({"prompt": ["x"] * 65, "n": 2}, "prompt"),
         ({"n": 0}, "n"),
         ({"max_tokens": -1}, "max_tokens"),
         ({"guard": {"polcy": "x"}}, "guard.polcy"),
@@ -141,6 +159,11 @@ def test_usage_adds_up() -> None:
         "guard": {"interruptions": 1, "delivered": {"total_tokens": 6}, "estimated": True},
     }
     assert summed([one]) == one
+    odd: list[dict[str, Any]] = [{"details": None}, {"details": {"cached": 8}}, {"details": 3}, {"details": "x"}]
+    for first in odd:
+        for second in odd:
+            summed([first, second])
+    assert summed(odd[:2]) == {"details": {"cached": 8}}
 
 
 values = (

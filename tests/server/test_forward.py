@@ -117,7 +117,10 @@ def test_paths_keep_their_encoding_and_cannot_leave_the_base(tmp_path: Path, ups
     with serving(one(tmp_path, upstream.url)) as live:
         live.client.get("/v1/files/file%20one%2Ftwo/content")
         assert upstream.seen[-1].path == "/v1/files/file%20one%2Ftwo/content"
-        for path in ("/v1/%2e%2e/admin", "/v1/files/..%2f..%2fadmin", "/v1//admin", "/v1/files/%2e/x"):
+        for path in (
+            *("/v1/%2e%2e/admin", "/v1/files/..%2f..%2fadmin", "/v1//admin", "/v1/files/%2e/x"),
+            *("/v1/%252e%252e/admin", "/v1/%25252e%25252e%25252fadmin", "/v1/..;/admin", "/v1/..;x=1/admin"),
+        ):
             response = live.client.send(live.client.build_request("GET", f"{live.url}{path}"))
             assert response.status_code == 404, path
         assert len(upstream.seen) == 1
@@ -220,8 +223,85 @@ def test_redirects_and_dead_servers_are_errors(tmp_path: Path, upstream: Upstrea
         assert live.client.post("/v1/embeddings", json={"model": "m"}).status_code == 502
 
 
+@pytest.mark.parametrize("method", ["TRACE", "OPTIONS", "CONNECT", "PROPFIND"])
+def test_other_methods_stay_here(tmp_path: Path, upstream: Upstream, method: str) -> None:
+    with serving(one(tmp_path, upstream.url)) as live:
+        assert live.client.request(method, "/v1/embeddings").status_code in (404, 405)
+    assert upstream.seen == []
+
+
+def test_what_a_browser_may_do_is_guards_to_say(tmp_path: Path, upstream: Upstream) -> None:
+    told = {"access-control-allow-origin": "*", "x-accel-redirect": "/etc", "content-type": "text/plain", "x-kept": "1"}
+    upstream.headers = told
+    with serving(one(tmp_path, upstream.url, server={"cors": ["http://good.example"]})) as live:
+        response = live.client.get("/v1/files/f", headers={"origin": "http://evil.example"})
+    assert {"access-control-allow-origin", "x-accel-redirect"} & set(response.headers) == set()
+    assert response.headers["x-kept"] == "1"
+
+
+def test_behind_guards_own_key_only_what_computes_is_reached(
+    tmp_path: Path, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UP_KEY", "upstream-secret-1")
+    keyed = {"api_key_env": "UP_KEY"}
+    with serving(one(tmp_path, upstream.url, model=keyed)) as live:
+        headers = {"openai-organization": "theirs"}
+        assert live.client.post("/v1/embeddings", json={"model": "m"}, headers=headers).status_code == 200
+        for method, path in (("DELETE", "models/m"), ("GET", "files"), ("POST", "batches"), ("GET", "responses/r")):
+            response = live.client.request(method, f"/v1/{path}")
+            assert (response.status_code, response.json()["error"]["code"]) == (403, "not_forwarded"), path
+    assert [seen.path for seen in upstream.seen] == ["/v1/embeddings"]
+    assert "openai-organization" not in upstream.seen[0].headers
+    with serving(one(tmp_path, upstream.url, model=keyed, server={"forward": "all"})) as live:
+        assert live.client.get("/v1/files").status_code == 200
+
+
+def test_an_error_that_repeats_a_secret_does_not_here(
+    tmp_path: Path, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UP_KEY", "upstream-secret-1")
+    upstream.status, upstream.parts = 401, [b"bad key: Bearer upstream-", b"secret-1 at /v1/embeddings"]
+    with serving(one(tmp_path, upstream.url, model={"api_key_env": "UP_KEY"})) as live:
+        response = live.client.post("/v1/embeddings", json={"model": "m"})
+    assert response.status_code == 401
+    assert "upstream-secret-1" not in response.text
+    assert response.text.endswith("at /v1/embeddings")
+
+
+def test_what_is_not_modified_is_no_redirect(tmp_path: Path, upstream: Upstream) -> None:
+    upstream.status, upstream.parts = 304, []
+    with serving(one(tmp_path, upstream.url)) as live:
+        assert live.client.get("/v1/files/f", headers={"if-none-match": "x"}).status_code == 304
+
+
+def test_a_file_that_is_named_model_names_none(tmp_path: Path, upstream: Upstream) -> None:
+    with serving(one(tmp_path, upstream.url, model={"model": "theirs"})) as live:
+        file = ("model", b"LINE ONE\r\nLINE TWO", "text/plain")
+        live.client.post("/v1/files", files={"file": file}, data={"purpose": "x"})
+    assert b"LINE ONE\r\nLINE TWO" in upstream.seen[0].body
+
+
+@pytest.mark.parametrize("kind", ["text/json", "application/json; charset=utf-8", "application/vnd.x+json"])
+def test_a_body_is_read_whatever_it_is_called(tmp_path: Path, upstream: Upstream, kind: str) -> None:
+    with serving(one(tmp_path, upstream.url, model={"model": "theirs"})) as live:
+        sent = b'{"model": "m", "guard": {}}'
+        live.client.post("/v1/embeddings", content=sent, headers={"content-type": kind})
+        assert json.loads(upstream.seen[0].body) == {"model": "theirs"}
+        assert live.client.post("/v1/embeddings", content=b'{"model": "nope"}').status_code == 404
+        live.client.post("/v1/embeddings", content=b'{"model": "\xff"}')
+    assert upstream.seen[1].body == b'{"model": "\xff"}'
+
+
+def test_a_response_that_is_not_there_is_the_upstreams_to_say(tmp_path: Path, upstream: Upstream) -> None:
+    upstream.status, upstream.parts = 404, [b'{"error": {"message": "Response with id resp_1 not found"}}']
+    with serving(one(tmp_path, upstream.url)) as live:
+        body = {"model": "m", "input": "?", "previous_response_id": "resp_1"}
+        response = live.client.post("/v1/responses", json=body)
+    assert (response.status_code, response.content) == (404, b"".join(upstream.parts))
+
+
 def test_forwarding_can_be_switched_off(tmp_path: Path, upstream: Upstream) -> None:
-    with serving(one(tmp_path, upstream.url, server={"forward": False})) as live:
+    with serving(one(tmp_path, upstream.url, server={"forward": "none"})) as live:
         assert live.client.post("/v1/embeddings", json={"model": "m"}).status_code == 404
     assert upstream.seen == []
 
@@ -265,6 +345,16 @@ def test_names_aliases_and_the_default(tmp_path: Path) -> None:
         assert live.client.get("/v1/models/org/m").json()["id"] == "org/m"
         assert live.client.get("/v1/models/nope").status_code == 404
         assert live.metric("guard_requests_total", model="m", policy="observe", status="200") == 3
+
+
+def test_a_policy_that_one_model_has_is_not_every_models(tmp_path: Path) -> None:
+    models = [scripted("m"), scripted("b", policy="off")]
+    policies = {"default": policy_file(tmp_path), "allowed": ["observe"]}
+    with serving(settings(tmp_path, models=models, policies=policies)) as live:
+        assert [says(live, name) for name in ("b", "b@off", "b@observe", "m@test")]
+        for name in ("m@off", "m@strict", "b@strict"):
+            refused = live.post(model=name)
+            assert (refused.status_code, refused.json()["error"]["code"]) == (400, "policy_not_found"), name
 
 
 def test_an_alias_is_not_told_to_the_upstream_and_any_name_is_where_all_are_taken(

@@ -175,7 +175,14 @@ class _Watched(httpx.AsyncByteStream):
 def _unreachable(where: str, error: Exception, times: Timeouts) -> UpstreamError:
     if isinstance(error, TimeoutError):
         return UpstreamTimeout(f"{where} could not be connected to within {times.connect_s:g} s (connect_s)")
-    return UpstreamError(f"{where} cannot be reached: {str(error) or type(error).__name__}")
+    return UpstreamError(f"{where} cannot be reached: {_said(error)}")
+
+
+def _said(error: Exception) -> str:
+    """The error in its own words, without the address: its query may hold a key."""
+    if isinstance(error, aiohttp.ClientResponseError):
+        return " ".join(error.message.split()) or type(error).__name__
+    return str(error) if isinstance(error, (aiohttp.ClientConnectionError, OSError)) else type(error).__name__
 
 
 async def _some(response: aiohttp.ClientResponse) -> bytes:

@@ -6,12 +6,14 @@ Joins options, connections and tokenizer; knows no chunk and no policy.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from guard.backends import ChatRequest, Options, Verbatim, estimate_tokens
+from guard.backends.openai.learned import Clock
 from guard.backends.openai.options import OpenAIOptions
-from guard.backends.openai.probe import Prober
+from guard.backends.openai.prober import Prober
 from guard.backends.openai.template import Template
 from guard.backends.openai.turn import OpenAITurn
 from guard.backends.openai.upstream import Upstream
@@ -24,10 +26,10 @@ class OpenAIBackend:
 
     Options: ClassVar[type[Options]] = OpenAIOptions
 
-    def __init__(self, options: OpenAIOptions) -> None:
+    def __init__(self, options: OpenAIOptions, now: Clock = time.monotonic) -> None:
         self._options = options
-        self._upstream = Upstream(options)
-        self._prober = Prober(self._upstream, options)
+        self._upstream = Upstream(options, now)
+        self._prober = Prober(self._upstream, options, now)
         self._template: Template | None = None
 
     async def start(self) -> None:
@@ -40,12 +42,19 @@ class OpenAIBackend:
         await self._upstream.open()
 
     async def close(self) -> None:
-        """Close every connection."""
+        """Stop what nobody waits for and close every connection."""
+        await self._prober.close()
         await self._upstream.close()
 
     def begin(self, request: ChatRequest) -> OpenAITurn:
         """A turn for this request; nothing is sent yet."""
         return OpenAITurn(request, self._options, self._upstream, self._template, self._prober)
+
+    @property
+    def keyed(self) -> bool:
+        """Whether requests go out with a key of guard's own."""
+        own = self._options.api_key is not None or self._options.api_key_env is not None
+        return own or any(name.lower() == "authorization" for name in self._options.headers)
 
     async def forward(self, request: Verbatim) -> Answer:
         """Pass a request on as it is; see `guard.backends.Forwarder`."""
@@ -72,18 +81,16 @@ class OpenAIBackend:
 
     def _continuation(self) -> Mapping[str, Any]:
         """How a plain request would be continued; `unprobed` where that shows when a turn is first cut."""
-        known = self._upstream.abilities
-        model = self._options.model or next(reversed(known), "")
-        found = known.get(model, Abilities())
+        found = self._prober.known(self._options.model)
         told = {"content": self._way(found.content), "reasoning": self._way(found.reasoning)}
         return {**told, "probed": found != Abilities()}
 
     def _way(self, ability: Ability | None) -> str:
         best, upstream = self._options.continuation, self._upstream
-        if best == "token_exact" and not upstream.ids_refused and not self._no_route():
+        if best == "token_exact" and not upstream.ids.refused and not self._no_route():
             return "token_exact"
         renders = self._template is not None and self._template.renders
-        if best in ("auto", "text_exact", "token_exact") and renders and not upstream.completions_refused:
+        if best in ("auto", "text_exact", "token_exact") and renders and not upstream.completions.refused:
             return "text_exact"
         if best == "reask":
             return "reask"
@@ -92,4 +99,4 @@ class OpenAIBackend:
         return "reask" if ability.dialect is None else "field_prefill"
 
     def _no_route(self) -> bool:
-        return self._upstream.completions_refused and self._options.token_route == "completions"  # noqa: S105
+        return self._upstream.completions.refused and self._options.token_route == "completions"  # noqa: S105

@@ -1,11 +1,8 @@
-"""Finding out by trying how a server goes on with a prefilled message, and remembering it.
+"""Finding out by trying how a server goes on with a prefilled message.
 
-Asks; how answers are read is `guard.chat.trial`'s. Rules:
-  Nothing is tried before a turn is cut and could be continued so; then one examination at a time, of one channel.
+Asks; how answers are read is `guard.chat.trial`'s, what is remembered is `prober`'s. Rules:
   A trial is small: a short question, at most `LIMIT` tokens, temperature 0, the headers of the request.
-  What a server refuses is a verdict. A missing key, a rate limit, a failure or silence is none: nothing is remembered,
-  and nothing is tried again for `RETRY_S`.
-  A server that was believed and began anew is not believed again.
+  What a server refuses is a verdict, a failure is none; a 500 is one if the repeat says the same.
 """
 
 from __future__ import annotations
@@ -14,7 +11,6 @@ import asyncio
 import random
 from collections.abc import Mapping
 from contextlib import aclosing
-from dataclasses import replace
 from typing import Any, Literal
 
 import msgspec
@@ -24,14 +20,13 @@ from guard.backends.openai.options import OpenAIOptions
 from guard.backends.openai.reading import batches
 from guard.backends.openai.stream import BodyStream
 from guard.backends.openai.upstream import Upstream
-from guard.chat.prefill import TO_CONTENT, TO_REASONING, Dialect, Prefill, in_content, in_reasoning, opens_reasoning
+from guard.chat.prefill import TO_CONTENT, TO_REASONING, Dialect, Prefill, in_content, in_reasoning
 from guard.chat.reader import Reader
 from guard.chat.tags import TagSplitter
 from guard.chat.trial import (
     COUNTS,
     LETTERS,
     WORDS,
-    Abilities,
     Ability,
     Codes,
     Reply,
@@ -50,67 +45,10 @@ Open = Literal["content", "reasoning"]
 LIMIT = 24
 """Tokens that an answer may have: enough for the beginning to tell."""
 
-RETRY_S = 60.0
-"""How long an examination that failed is not repeated."""
-
 _PATIENCE = Timeouts(first_token_s=20, idle_s=20, total_s=30)
 _NO_VERDICT = (401, 402, 403, 407, 408, 409, 425, 429)
 # OpenAI's reasoning models know neither `max_tokens` nor a temperature.
 _LIMITS: tuple[Mapping[str, Any], ...] = ({"temperature": 0, "max_tokens": LIMIT}, {"max_completion_tokens": LIMIT})
-
-
-class Prober:
-    """What is known of one server's models, found out when it is first needed."""
-
-    def __init__(self, upstream: Upstream, options: OpenAIOptions) -> None:
-        self._upstream = upstream
-        self._options = options
-        self._lock = asyncio.Lock()
-        self._failed: dict[tuple[str, Open], tuple[float, Ability]] = {}
-
-    async def ability(self, channel: Open, model: str, headers: Mapping[str, str]) -> Ability:
-        """How `channel` is continued; tried now if that is not known. Raises nothing of the server's."""
-        if (known := self._known(channel, model)) is not None:
-            return known
-        async with self._lock:
-            return self._known(channel, model) or await self._find_out(channel, model, headers)
-
-    def distrust(self, channel: Open, model: str, why: str) -> None:
-        """The channel is not continued by prefill any more."""
-        known = self._known(channel, model)
-        trials = () if known is None else known.trials
-        self._remember(channel, model, Ability(dialect=None, why=why, trials=trials))
-
-    def _known(self, channel: Open, model: str) -> Ability | None:
-        """What was found out, or that it could not be a short while ago."""
-        abilities = self._upstream.abilities.get(model, Abilities())
-        found = abilities.content if channel == "content" else abilities.reasoning
-        until, failed = self._failed.get((model, channel), (0.0, None))
-        return failed if found is None and asyncio.get_running_loop().time() < until else found
-
-    async def _find_out(self, channel: Open, model: str, headers: Mapping[str, str]) -> Ability:
-        if self._options.prefill != "auto":
-            return self._remember(channel, model, configured(channel, self._options.prefill))
-        try:
-            found = await Examination(self._upstream, self._options, model, headers).of(channel)
-        except UpstreamError as error:
-            failed = Ability(dialect=None, why=f"unknown: {error}")
-            self._failed[model, channel] = (asyncio.get_running_loop().time() + RETRY_S, failed)
-            return failed
-        return self._remember(channel, model, found)
-
-    def _remember(self, channel: Open, model: str, ability: Ability) -> Ability:
-        known = self._upstream.abilities.get(model, Abilities())
-        changed = replace(known, content=ability) if channel == "content" else replace(known, reasoning=ability)
-        self._upstream.abilities[model] = changed
-        return ability
-
-
-def configured(channel: Open, dialect: Dialect) -> Ability:
-    """A dialect that is taken at its word."""
-    if channel == "reasoning" and not opens_reasoning(dialect):
-        return Ability(dialect=None, why=f"{dialect} has no word for open reasoning")
-    return Ability(dialect=dialect, why="configured")
 
 
 class Examination:
@@ -158,7 +96,7 @@ class Examination:
     async def _try(self, channel: Open, dialect: Dialect) -> Trial:
         prefill = self._unfinished(channel, dialect, self._codes.given)
         try:
-            reply = await self._ask(prefill)
+            reply = await self._ask_twice(prefill)
             trial = judge(self._codes, channel, dialect, reply)
             if trial.verdict != "undecided":
                 return trial
@@ -168,7 +106,7 @@ class Examination:
                 return rendered(trial, self._codes, reply, channel, prompt)
             return weighed(trial, channel, reply, await self._weigh(channel, dialect))
         except UpstreamError as error:
-            if not refuses(error) and error.status != 500:  # a template that breaks on the message
+            if not refuses(error) and error.status != 500:
                 raise
             return Trial(dialect=dialect, verdict="refused", why=said(error))
 
@@ -176,7 +114,7 @@ class Examination:
         bare = self.bare.prompt_tokens if self.bare is not None else None
         if bare is None:
             return None
-        light, heavy = [await self._ask(self._unfinished(channel, dialect, weight(count))) for count in COUNTS]
+        light, heavy = [await self._ask_twice(self._unfinished(channel, dialect, weight(n))) for n in COUNTS]
         return overhead(bare, light.prompt_tokens, heavy.prompt_tokens)
 
     def _unfinished(self, channel: Open, dialect: Dialect, text: str) -> Prefill | None:
@@ -193,13 +131,29 @@ class Examination:
             body |= prefill.flags
         return body
 
+    async def _ask_twice(self, prefill: Prefill | None) -> Reply:
+        """A 500 may be an accident, or a template that breaks on the message: then it comes again."""
+        try:
+            return await self._ask(prefill)
+        except UpstreamError as error:
+            if error.status != 500:
+                raise
+        return await self._ask(prefill)
+
     async def _ask(self, prefill: Prefill | None) -> Reply:
         started = asyncio.get_running_loop().time()
         deadline = started + _PATIENCE.first_token_s
         response = await self._upstream.post("chat/completions", self._body(prefill), self._headers, deadline)
         stream = BodyStream(response, _PATIENCE, where=self._upstream.where, started=started)
         forms: dict[int, str] = {}
-        reader = Reader(1, {0: 0}, where=self._upstream.where, splitter=self._splitter, forms=forms)
+        reader = Reader(
+            1,
+            {0: 0},
+            where=self._upstream.where,
+            splitter=self._splitter,
+            forms=forms,
+            scrub=lambda text: self._upstream.scrub(text, self._headers),
+        )
         try:
             async with aclosing(batches(response, stream, reader)) as read:
                 items = [item async for batch in read for item in batch]

@@ -39,6 +39,7 @@ class BodyStream:
         self._idle_s = timeouts.idle_s
         self._begun = False
         self.broken = False
+        self._late: UpstreamTimeout | None = None
         self._waiting: float | None = None
         self._timer = self._loop.call_at(min(self._total[0], self._first[0]), self._ring)
 
@@ -47,7 +48,9 @@ class BodyStream:
         self._waiting = self._loop.time()
         try:
             return await self._content.readany()
-        except (aiohttp.ClientError, OSError):
+        except (aiohttp.ClientError, OSError, UpstreamTimeout):
+            if self._late is not None:
+                raise self._late from None
             self.broken = True
             return b""
         finally:
@@ -57,7 +60,7 @@ class BodyStream:
         """The first event has come: from now on only silence counts."""
         self._begun = True
         self._timer.cancel()
-        self._timer = self._loop.call_later(self._idle_s, self._ring)
+        self._timer = self._loop.call_at(min(self._total[0], self._loop.time() + self._idle_s), self._ring)
 
     async def drain(self) -> None:
         """Read the little that may follow the end, so that the connection goes back to the pool."""
@@ -77,7 +80,9 @@ class BodyStream:
         if now < at:
             self._timer = self._loop.call_at(at, self._ring)
             return
-        self._content.set_exception(UpstreamTimeout(f"{self._where} sent nothing further within {limit:g} s ({name})"))
+        self._late = UpstreamTimeout(f"{self._where} sent nothing further within {limit:g} s ({name})")
+        self._content.set_exception(self._late)
+        self._response.close()  # now: a client that does not read keeps the turn from reading, and the server at work
 
     def _patience(self, now: float) -> tuple[float, float, str]:
         if not self._begun:

@@ -15,12 +15,13 @@ from contextlib import aclosing
 import aiohttp
 
 from guard.backends import Batch, ChatRequest
+from guard.backends.openai.answers import passed_headers
 from guard.backends.openai.options import OpenAIOptions
-from guard.backends.openai.probe import Prober
+from guard.backends.openai.prober import Prober
 from guard.backends.openai.reading import batches
 from guard.backends.openai.stream import BodyStream
 from guard.backends.openai.template import Template
-from guard.backends.openai.upstream import Upstream, passed_headers
+from guard.backends.openai.upstream import Upstream
 from guard.backends.openai.ways import Way, Ways
 from guard.chat import continuation
 from guard.chat.continuation import Call
@@ -77,7 +78,10 @@ class OpenAITurn:
                 async with aclosing(self._read(response, reader, opening, started)) as read:
                     async for batch in read:
                         yield batch
-                if resume is None or opening is None or not opening.astray:
+                if resume is None or opening is None:
+                    return
+                if not opening.astray:
+                    self._ways.went_on(resume)
                     return
                 self._ways.astray(resume)
 
@@ -132,7 +136,7 @@ class OpenAITurn:
             if opening is not None and (held := opening.end()):
                 yield held
             if reader.error is not None:
-                raise self._scrubbed(reader.error)
+                raise reader.error
         finally:
             stream.close()
             self._streams.discard(stream)
@@ -154,6 +158,7 @@ class OpenAITurn:
             forms=self._forms,
             continuation=way.call.continuation,
             collector=Collector(tapes, strip=strip) if tapes else None,
+            scrub=lambda text: self._upstream.scrub(text, self._request.headers),
         )
 
     def _form(self, choice: int) -> str:
@@ -178,11 +183,6 @@ class OpenAITurn:
             return "inside"
         # Tags behind content that goes on are a server's that begins anew: its reasoning must not pass for an answer.
         return None if self._options.reasoning in ("field", "inline_open") else "undecided"
-
-    def _scrubbed(self, error: UpstreamError) -> UpstreamError:
-        if error.body is not None:
-            error.body = self._upstream.scrub(error.body, self._request.headers)
-        return error
 
 
 def _exact_start(resume: Resume) -> Start | None:

@@ -10,9 +10,12 @@ Knows HTTP, not chunks. Rules:
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import io
-from collections.abc import AsyncIterator, Iterable, Mapping
+import time
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from types import MappingProxyType
 from typing import Any
 
 import aiohttp
@@ -20,32 +23,20 @@ import msgspec
 from yarl import URL
 
 from guard.backends import Verbatim
+from guard.backends.openai.answers import kind, passed_headers, read_models, read_some, said
+from guard.backends.openai.keys import KEYS, in_headers, in_query
+from guard.backends.openai.learned import FORGET_S, Clock, Standing, Table
 from guard.backends.openai.options import OpenAIOptions
 from guard.backends.openai.stream import BodyStream
 from guard.backends.openai.verbatim import Answer, safe_path
-from guard.chat.trial import Abilities
 from guard.errors import RequestError, UpstreamError, UpstreamTimeout
-
-ERROR_LIMIT = 64 << 10
-"""Bytes of an error body that are passed on."""
 
 _FIXED = {"content-type": "application/json", "accept": "text/event-stream", "accept-encoding": "identity"}
 _OURS = {"host", "content-length", "transfer-encoding", "connection", "keep-alive", "upgrade", "te", "trailer"} | {
     *("cookie", "expect", "proxy-authorization", "proxy-connection"),
 }
-_PASSED = ("x-ratelimit-", "openai-")
-_PASSED_WHOLE = frozenset(("retry-after", "retry-after-ms", "x-request-id", "request-id"))
-
-
-def passed_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """The response headers a client can use: rate limits, request ids; lower-case names."""
-    low = ((name.lower(), value) for name, value in headers.items())
-    return {name: value for name, value in low if name in _PASSED_WHOLE or name.startswith(_PASSED)}
-
-
-def _kind(headers: Mapping[str, str]) -> dict[str, str]:
-    """The type of a body that is passed on as it came."""
-    return {"content-type": headers["content-type"]} if "content-type" in headers else {}
+_NONE: Mapping[str, str] = MappingProxyType({})
+_USAGE = {"include_usage": True}
 
 
 class Upstream:
@@ -54,27 +45,27 @@ class Upstream:
     Attributes:
         where: host and port, for messages.
         address: base_url without its query, for people.
-        usage_refused: it does not know `stream_options`.
-        completions_refused: it has no usable `/completions`; `completions_worked` once it has been seen to.
-        ids_refused: it takes no token ids.
-        abilities: how its models go on with a prefilled message, by model name.
-        context: tokens of its context window where `/models` tells (vLLM, SGLang), else None.
+        usage: whether it knows the `stream_options` that guard adds.
+        completions: whether it has a usable `/completions`.
+        ids: whether it takes token ids.
     """
 
-    def __init__(self, options: OpenAIOptions) -> None:
+    def __init__(self, options: OpenAIOptions, now: Clock = time.monotonic) -> None:
         self._options = options
         self._base = URL(options.base_url)
         self._session: aiohttp.ClientSession | None = None
         self._key: str | None = None
         self.where = f"{self._base.host}:{self._base.port}"
         self.address = str(self._base.with_query(None).with_fragment(None))
-        self.usage_refused = False
-        self.completions_refused = False
-        self.completions_worked = False
-        self.ids_refused = False
-        self.abilities: dict[str, Abilities] = {}
-        self.context: int | None = None
-        self._asked_context = False
+        self.usage = Standing(now)
+        self.completions = Standing(now)
+        self.ids = Standing(now)
+        self._contexts: Table[str, int] = Table(now)
+
+    @property
+    def usage_refused(self) -> bool:
+        """It does not know `stream_options`."""
+        return self.usage.refused
 
     async def open(self) -> None:
         """Make the connection pool; nothing is sent. Raises ConfigError if a key is missing."""
@@ -97,15 +88,17 @@ class Upstream:
 
         Raises UpstreamError with the server's status and body, UpstreamTimeout, RequestError.
         """
-        if self.usage_refused:
+        if self.usage.refused:
             body = _without_usage(body)
         response = await self._send(route, body, headers, deadline)
         if response.status < 300:
             return response
         refused = await self._refusal(response, headers)
         if "stream_options" in body and _about_usage(refused):
+            if body["stream_options"] != _USAGE:  # what the client put into them is of this request alone
+                return await self.post(route, {**body, "stream_options": _USAGE}, headers, deadline)
             response = await self.post(route, _without_usage(body), headers, deadline)
-            self.usage_refused = True  # only now: a refusal may repeat the whole request, whatever it is about
+            self.usage.condemn()  # only now: a refusal may repeat the whole request, whatever it is about
             return response
         raise refused
 
@@ -113,7 +106,9 @@ class Upstream:
         """Send a request as it is, with guard's key if it has one. Raises UpstreamError, RequestError."""
         assert self._session is not None
         url = f"{str(self._base.with_query(None)).rstrip('/')}/{safe_path(request.path)}"
-        query = "&".join(part for part in (request.query, self._base.raw_query_string) if part)
+        own = {part.partition("=")[0] for part in self._base.raw_query_string.split("&")}
+        asked = [part for part in request.query.split("&") if part.partition("=")[0] not in own]
+        query = "&".join(part for part in (*asked, self._base.raw_query_string) if part)
         started = asyncio.get_running_loop().time()
         headers = self._headers(request.headers, fixed={})
         async with self._translated(started + self._options.timeouts.first_token_s):
@@ -126,11 +121,11 @@ class Upstream:
                 allow_redirects=False,
                 auto_decompress=False,
             )
-        if 300 <= response.status < 400:
+        if 300 <= response.status < 400 and response.status != 304:
             response.close()
             raise self._redirected(response.status)
         stream = BodyStream(response, self._options.timeouts, where=self.where, started=started)
-        return Answer(response, stream, self.where)
+        return Answer(response, stream, self.where, lambda body: self.scrub(body, request.headers))
 
     async def models(self, headers: Mapping[str, str]) -> tuple[int, list[Any]]:
         """Status and entries of `/models`; (0, []) if the server cannot be reached."""
@@ -140,12 +135,12 @@ class Upstream:
                 async with self._session.get(
                     self._url("models"), headers=self._headers(headers), allow_redirects=False
                 ) as answer:
-                    listed = msgspec.json.decode(await answer.read()) if answer.status == 200 else {}
+                    listed = msgspec.json.decode(await read_models(answer)) if answer.status == 200 else {}
                     status = answer.status
                 if status >= 500 and await self._healthy():  # transformers serve lists models only when online
                     status = 200
-        except (aiohttp.ClientError, OSError, TimeoutError, msgspec.DecodeError):
-            return 0, []
+        except (aiohttp.ClientError, OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return 0, []  # TimeoutError is an OSError
         entries = listed.get("data") if isinstance(listed, dict) else None
         return status, entries if isinstance(entries, list) else []
 
@@ -154,26 +149,35 @@ class Upstream:
         try:
             response = await self._send("../apply-template", body, headers, deadline)
             async with asyncio.timeout_at(deadline), response:
-                told = msgspec.json.decode(await _read_some(response)) if response.status == 200 else None
-        except (UpstreamError, TimeoutError, msgspec.DecodeError, UnicodeDecodeError):
+                told = msgspec.json.decode(await read_some(response)) if response.status == 200 else None
+        except (UpstreamError, TimeoutError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
         prompt = told.get("prompt") if isinstance(told, dict) else None
         return prompt if isinstance(prompt, str) else None
 
     async def learn_context(self, model: str | None, headers: Mapping[str, str]) -> int | None:
-        """The model's context window in tokens if the server tells; asked once."""
-        if not self._asked_context:
-            self._asked_context = True
-            _, entries = await self.models(headers)
-            sizes = {e.get("id"): e.get("max_model_len") for e in entries if isinstance(e, dict)}
+        """The model's context window in tokens if the server tells (vLLM, SGLang); asked until it has answered."""
+        known = self._contexts.get(model or "")
+        if known is None:
+            status, entries = await self.models(headers)
+            sizes = {e["id"]: e.get("max_model_len") for e in entries if isinstance(e, dict) and _named(e)}
             size = sizes.get(model, next(iter(sizes.values()), None))
-            self.context = size if isinstance(size, int) and size > 0 else None
-        return self.context
+            known = size if isinstance(size, int) and size > 0 else 0
+            if status == 200:
+                self._contexts.put(model or "", known, FORGET_S)
+        return known or None
+
+    def identity(self, headers: Mapping[str, str]) -> str:
+        """A word for whoever the server takes a request with these headers to be from; tells nothing of the key."""
+        sent = self._headers(headers)
+        keys = "\n".join(sent.get(name, "") for name in KEYS)
+        return hashlib.sha256(keys.encode(errors="surrogateescape")).hexdigest()
 
     def scrub(self, text: bytes, headers: Mapping[str, str]) -> bytes:
         """`text` without any secret that was sent with a request."""
         sent = self._headers(headers)
-        for secret in _secrets(sent.get("authorization", ""), *self._options.headers.values()):
+        values = (*(sent.get(name, "") for name in KEYS), *self._options.headers.values())
+        for secret in (*in_headers(*values), *in_query(self._base)):
             text = text.replace(secret, b"***")
         return text
 
@@ -190,6 +194,9 @@ class Upstream:
         headers = {name.lower(): value for name, value in client.items() if name.lower() not in ours}
         headers |= {name.lower(): value for name, value in self._options.headers.items()}
         if self._key is not None:
+            for name in ("openai-organization", "openai-project"):  # what the key is used for is the operator's to say
+                if name not in {given.lower() for given in self._options.headers}:
+                    headers.pop(name, None)
             headers["authorization"] = f"Bearer {self._key}"
         return {**headers, **fixed}
 
@@ -211,13 +218,13 @@ class Upstream:
         self, route: str, body: bytes, headers: Mapping[str, str], deadline: float
     ) -> aiohttp.ClientResponse:
         assert self._session is not None
-        async with self._translated(deadline):
+        async with self._translated(deadline, headers):
             return await self._session.post(
                 self._url(route), data=io.BytesIO(body), headers=self._headers(headers), allow_redirects=False
             )
 
     @asynccontextmanager
-    async def _translated(self, deadline: float) -> AsyncIterator[None]:
+    async def _translated(self, deadline: float, headers: Mapping[str, str] = _NONE) -> AsyncIterator[None]:
         """Until the answer begins: no longer than `deadline`, and foreign errors become `UpstreamError`."""
         try:
             async with asyncio.timeout_at(deadline):
@@ -229,8 +236,9 @@ class Upstream:
             limit = self._options.timeouts.first_token_s
             raise UpstreamTimeout(f"{self.where} did not answer within {limit:g} s (first_token_s)") from None
         except (aiohttp.ClientError, OSError) as error:
-            said = str(error) or type(error).__name__
-            raise UpstreamError(f"{self.where} cannot be reached: {said}") from error
+            words = self.scrub(said(error).encode(errors="replace"), headers).decode(errors="replace")
+            cause = error if isinstance(error, aiohttp.ClientConnectionError) else None  # others tell the whole address
+            raise UpstreamError(f"{self.where} cannot be reached: {words}") from cause
 
     def _redirected(self, status: int) -> UpstreamError:
         return UpstreamError(f"{self.where} redirects ({status}): set base_url to where it really is")
@@ -241,27 +249,13 @@ class Upstream:
         if status < 400:
             response.close()
             return self._redirected(status)
-        body = self.scrub(await _read_some(response), headers)
+        body = self.scrub(await read_some(response), headers)
         return UpstreamError(
             f"{self.where} refused with {status} {reason}",
             status=status,
             body=body or None,
-            headers=passed_headers(response.headers) | (_kind(response.headers) if body else {}),
+            headers=passed_headers(response.headers) | (kind(response.headers) if body else {}),
         )
-
-
-async def _read_some(response: aiohttp.ClientResponse) -> bytes:
-    """An error's body as far as it comes within two seconds and `ERROR_LIMIT`."""
-    body = bytearray()
-    try:
-        async with asyncio.timeout(2):
-            while len(body) < ERROR_LIMIT and (data := await response.content.readany()):
-                body += data
-    except (aiohttp.ClientError, OSError):  # TimeoutError is one
-        pass
-    finally:
-        response.close()
-    return bytes(body[:ERROR_LIMIT])
 
 
 def _about_usage(refused: UpstreamError) -> bool:
@@ -272,7 +266,5 @@ def _without_usage(body: Mapping[str, Any]) -> Mapping[str, Any]:
     return {name: value for name, value in body.items() if name != "stream_options"}
 
 
-def _secrets(*values: str) -> Iterable[bytes]:
-    """What of these header values must not be repeated; shorter words are no secrets."""
-    words = (value.split()[-1] for value in values if value.strip())
-    return (word.encode() for word in words if len(word) >= 8)
+def _named(entry: Mapping[str, Any]) -> bool:
+    return isinstance(entry.get("id"), str)

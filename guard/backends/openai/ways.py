@@ -5,8 +5,8 @@ Decides; what is sent is `continuation`'s. Rules:
   at what the options name. Calls that were made are answered; what was asked for anew is asked for again.
   A raw completion loses the server's parsers for tools and formats; a prefilled message loses formats only, which a
   server would apply from the middle of the text.
-  A way that the server refuses before its first byte is followed by the next one. A 400 or 422 from a server that has
-  gone on so before is about this request alone.
+  A way that the server refuses before its first byte is followed by the next one, for this request; for all others too
+  where the route is absent, or after several refusals in a row.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from typing import NamedTuple
 
 from guard.backends import ChatRequest
 from guard.backends.openai.options import OpenAIOptions
-from guard.backends.openai.probe import Open, Prober
+from guard.backends.openai.probe import Open
+from guard.backends.openai.prober import Prober
 from guard.backends.openai.template import Template, TemplateError
 from guard.backends.openai.upstream import Upstream
 from guard.chat import asked, continuation
@@ -58,6 +59,7 @@ class Ways:
         self._template = template
         self._prober = prober
         self._model = options.model or str(request.body.get("model", ""))
+        self._refused: set[tuple[str, Open | None]] = set()
 
     async def of(self, choice: int, resume: Resume, form: str, tape: Tape | None) -> AsyncGenerator[Way, None]:
         """The ways for one cut. `form`: the field reasoning came in, `tape`: the choice's token ids so far."""
@@ -80,7 +82,9 @@ class Ways:
     def worked(self, call: Call) -> None:
         """The server has taken it."""
         if call.route == "completions":
-            self._upstream.completions_worked = True
+            self._upstream.completions.clear()
+        if call.continuation == "token_exact":
+            self._upstream.ids.clear()
 
     def refused(self, call: Call, resume: Resume, error: UpstreamError) -> None:
         """Step down from this way; raise the error if it is about something else, or if there is no other way."""
@@ -88,16 +92,24 @@ class Ways:
             raise error
         if error.status not in _REFUSED:
             raise error
-        upstream = self._upstream
         if call.told is not None:
+            self._refused.add((call.continuation, _open(resume)))
             if error.status in _ABSENT or self._options.prefill != "auto":
                 self.astray(resume, f"refused with {error.status}")
-        elif call.route == "completions" and error.status in _ABSENT:
-            upstream.completions_refused = True
-        elif call.continuation == "token_exact":
-            upstream.ids_refused = True
-        elif not upstream.completions_worked:
-            upstream.completions_refused = True
+            else:
+                self._prober.refused(_open(resume), self._model)
+            return
+        self._refused.add((call.continuation, None))
+        if error.status not in _ABSENT:
+            (self._upstream.ids if call.continuation == "token_exact" else self._upstream.completions).strike()
+        elif call.route == "completions":
+            self._upstream.completions.condemn()
+        else:
+            self._upstream.ids.condemn()
+
+    def went_on(self, resume: Resume) -> None:
+        """The server has gone on with a prefilled message."""
+        self._prober.went_on(_open(resume), self._model)
 
     def astray(self, resume: Resume, why: str = "it was believed and began anew") -> None:
         """The server does not go on with a prefilled message after all."""
@@ -106,11 +118,13 @@ class Ways:
     async def _from_ids(self, choice: int, resume: Resume, tape: Tape | None) -> Way | None:
         """The request that continues from the very token ids, or None where they were not told or would not do."""
         request, template, route = self._request, self._template, self._options.token_route
-        if tape is None or template is None or self._upstream.ids_refused or request.prefix:
+        if tape is None or template is None or self._upstream.ids.refused or request.prefix:
+            return None
+        if ("token_exact", None) in self._refused:
             return None
         if asked.wants_format(request.body) or not asked.is_text(request):
             return None
-        if route == "completions" and (asked.wants_tools(request.body) or self._upstream.completions_refused):
+        if route == "completions" and (asked.wants_tools(request.body) or self._upstream.completions.refused):
             return None
         spliced = await asyncio.to_thread(splice, tape, resume, self._options.tags, template.encode, template.decode)
         if spliced is None:
@@ -128,7 +142,7 @@ class Ways:
         template = self._template
         if template is None or not template.renders or self._options.continuation == "field_prefill":
             return None
-        if self._upstream.completions_refused:
+        if self._upstream.completions.refused or ("text_exact", None) in self._refused:
             return None
         messages = asked.plain_messages(self._request)
         if messages is None:
@@ -155,6 +169,8 @@ class Ways:
         if asked.wants_format(request.body) or not asked.full(request, resume)[channel].strip():
             return None
         if resume.calls and channel == "reasoning":
+            return None
+        if ("field_prefill", channel) in self._refused:
             return None
         ability = await self._prober.ability(channel, self._model, request.headers)
         if ability.dialect is None or (ability.inline and not form.startswith("inline")):

@@ -1,0 +1,1 @@
+"""Training scripts for researchers: straight, readable, no registry and no base classes."""
