@@ -2,7 +2,8 @@
 
 Knows how to ask; knows no check, no policy and no client: nothing of a client's headers goes to it. Rules:
   So many calls at once and no more; the others wait, and leave the queue when they are not wanted any more.
-  A server that refuses `response_format` is asked once more without it, and from then on without it.
+  A server that refuses `response_format` is asked once more without it. One refusal may be about the one request;
+  after `STRIKES` in a row it is asked without it at once, for `FORGET_S`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,10 @@ from guard.asking import answer
 from guard.backends import Backend, ChatRequest
 from guard.checks import Spend
 from guard.errors import RequestError, UpstreamError
+
+STRIKES = 3
+FORGET_S = 600.0
+"""Seconds, after which a server that was updated is tried again."""
 
 _REFUSALS = (400, 404, 415, 422, 501)
 
@@ -33,7 +38,8 @@ class ModelSupervisor:
         self._model = model
         self._fields = fields
         self._turns = asyncio.Semaphore(at_once)
-        self._plain = False
+        self._refused = 0
+        self._plain_until = float("-inf")
 
     async def start(self) -> None:
         """Load or connect. Raises ConfigError or UpstreamError."""
@@ -54,16 +60,25 @@ class ModelSupervisor:
         body = {"model": self._model, "messages": list(messages), "temperature": 0, "max_tokens": max_tokens}
         body = {name: value for name, value in (body | dict(self._fields)).items() if value is not None}
         async with self._turns:
-            if self._plain:
+            if asyncio.get_running_loop().time() < self._plain_until:
                 return await self._answer(body, spend)
             try:
-                return await self._answer(body | {"response_format": strict(schema)}, spend)
+                said = await self._answer(body | {"response_format": strict(schema)}, spend)
             except (RequestError, UpstreamError) as error:
                 if error.status not in _REFUSALS:
                     raise
+            else:
+                self._refused = 0
+                return said
             said = await self._answer(body, spend)
-            self._plain = True  # only now: the refusal may have been about something else, and then comes again
+            self._strike()  # only now: had the refusal been about something else, it would have come again
             return said
+
+    def _strike(self) -> None:
+        self._refused += 1
+        if self._refused >= STRIKES:
+            self._refused = 0
+            self._plain_until = asyncio.get_running_loop().time() + FORGET_S
 
     async def _answer(self, body: Mapping[str, Any], spend: Spend) -> str:
         return await answer(self.backend, ChatRequest(body=body, id="supervisor"), spend)

@@ -48,7 +48,7 @@ def rarities(contexts: Iterable[str], stems: Any, most: int = 12000) -> tuple[di
         counts.update(set(stems(context)))
     table = {
         word: round(math.log((1 + total) / (0.5 + count)), 1)
-        for word, count in counts.most_common(most)
+        for word, count in sorted(counts.most_common(most))
         if count > 2 and not word[0].isdigit()
     }
     return table, round(math.log(1 + total), 1)
@@ -68,7 +68,7 @@ def hints(rows: Iterable[Example]) -> dict[str, float]:
     mean = math.log(rate / (1 - rate))
     return {
         word: round(math.log((bad[word] + PRIOR * rate) / (n - bad[word] + PRIOR * (1 - rate))) - mean, 2)
-        for word, n in seen.items()
+        for word, n in sorted(seen.items())
         if n >= 4
     }
 

@@ -75,7 +75,7 @@ def test_no_more_claims_are_resampled_at_once_than_allowed(tmp_path: Path, at_on
     claims = " ".join(CLAIM.replace("1815", str(year)) for year in range(1815, 1819))
     check = CHECK | {"at_once": at_once, "samples": 1, "interrupt_at": None}
     with resampling(
-        tmp_path, [{"content": f"{FIRST} {claims}"}, STOP], [{"wait_ms": 20}, {"content": OTHER}, STOP], checks=[check]
+        tmp_path, [{"content": f"{FIRST} {claims}"}, STOP], [{"wait_ms": 200}, {"content": OTHER}, STOP], checks=[check]
     ) as live:
         begin, most = live.backend.begin, 0
 

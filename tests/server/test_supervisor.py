@@ -18,6 +18,7 @@ from guard.backends import ChatRequest
 from guard.backends.scripted import ScriptedTurn
 from guard.errors import ConfigError, RequestError
 from guard.server.gateway import Gateway
+from guard.supervisor import STRIKES
 from tests.server.live import QUESTION, Live, answer, eventually, policy_file, serving, settings
 
 EVIDENCE = "Ada Velm was born in Brengate in 1815. " + "The town lies on the river Oss, in the north of Ostria. " * 4
@@ -144,23 +145,46 @@ def test_each_prompt_of_a_turn_begins_with_the_one_before(tmp_path: Path) -> Non
             assert later.startswith(earlier.rsplit("\n", 1)[0])
 
 
-def test_a_server_that_refuses_schemas_is_asked_without_from_then_on(tmp_path: Path) -> None:
-    with judging(tmp_path, [answer([{"content": f"{WRONG} {RIGHT}"}, STOP])], both()) as pair:
+def _refuse_schemas(pair: Judging) -> None:
+    """The supervisor's server answers 400 to whatever carries a schema."""
+    begin = pair.supervisor.backend.begin
+
+    def refusing(request: ChatRequest) -> ScriptedTurn:
+        turn = begin(request)
+        if "response_format" in request.body:
+            pair.supervisor.backend.open_turns -= 1
+            raise RequestError("response_format is not known here")
+        return turn
+
+    pair.supervisor.backend.begin = refusing  # type: ignore[method-assign]
+
+
+def _schemas(pair: Judging) -> list[bool]:
+    """Which of the calls since the last look carried a schema."""
+    carried = ["response_format" in request.body for request in pair.heard]
+    pair.heard.clear()
+    return carried
+
+
+def test_a_server_that_refuses_a_schema_is_asked_without(tmp_path: Path) -> None:
+    with judging(tmp_path, [answer([{"content": WRONG}, STOP])], both()) as pair:
+        _refuse_schemas(pair)
+        for _ in range(STRIKES):
+            assert pair.stream().text() == VERDICT["correction"]
+            assert _schemas(pair) == [True, False]
+        assert pair.stream().text() == VERDICT["correction"]
+        assert _schemas(pair) == [False]
+
+
+def test_one_refusal_teaches_nothing_about_the_next_request(tmp_path: Path) -> None:
+    with judging(tmp_path, [answer([{"content": WRONG}, STOP])], both()) as pair:
         begin = pair.supervisor.backend.begin
-
-        def refusing(request: ChatRequest) -> ScriptedTurn:
-            turn = begin(request)
-            if "response_format" in request.body:
-                pair.supervisor.backend.open_turns -= 1
-                raise RequestError("response_format is not known here")
-            return turn
-
-        pair.supervisor.backend.begin = refusing  # type: ignore[method-assign]
-        assert pair.stream().text().startswith(str(VERDICT["correction"]))
-        pair.heard.clear()
-        pair.stream()
-        assert pair.heard
-        assert not any("response_format" in request.body for request in pair.heard)
+        for _ in range(STRIKES):
+            _refuse_schemas(pair)
+            pair.stream()
+            pair.supervisor.backend.begin = begin  # type: ignore[method-assign]
+            pair.stream()
+            assert _schemas(pair) == [True, False, True]
 
 
 @pytest.mark.parametrize(
@@ -246,7 +270,7 @@ def test_checked_text_waits_no_longer_than_its_hold(tmp_path: Path) -> None:
 
 def test_no_more_calls_are_open_at_once_than_allowed(tmp_path: Path) -> None:
     said = [answer([{"content": "One two three. Four five six. Seven eight nine. Ten and eleven. "}, STOP])]
-    with judging(tmp_path, said, [verdict(FINE, "", {"wait_ms": 20})], entry={"at_once": 2}) as pair:
+    with judging(tmp_path, said, [verdict(FINE, "", {"wait_ms": 200})], entry={"at_once": 2}) as pair:
         pair.stream()
         assert len(pair.heard) == 4
         assert pair.most == 2
