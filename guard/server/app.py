@@ -17,13 +17,14 @@ from starlette.routing import Route
 from guard import __version__
 from guard.errors import GuardError, RequestError
 from guard.server import review, wire
-from guard.server.chat import ChatEndpoint
-from guard.server.completions import CompletionsEndpoint
+from guard.server.chat import chat
+from guard.server.completions import completions
+from guard.server.endpoint import Endpoint
 from guard.server.exchange import passing
-from guard.server.forward import FORWARDED, ForwardEndpoint
+from guard.server.forward import FORWARDED, pass_on
 from guard.server.gateway import Gateway
 from guard.server.http import AdminOnly, headers_of, require_client_key
-from guard.server.responses import ResponsesEndpoint
+from guard.server.responses import responses
 from guard.settings import Settings
 
 
@@ -43,12 +44,12 @@ def create_app(settings: Settings) -> FastAPI:
         title="guard", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None
     )
     app.state.gateway = gateway
-    app.router.routes.append(Route("/v1/chat/completions", ChatEndpoint(gateway), methods=["POST"]))
-    app.router.routes.append(Route("/v1/completions", CompletionsEndpoint(gateway), methods=["POST"]))
-    app.router.routes.append(Route("/v1/responses", ResponsesEndpoint(gateway), methods=["POST"]))
+    app.router.routes.append(Route("/v1/chat/completions", Endpoint(gateway, chat), methods=["POST"]))
+    app.router.routes.append(Route("/v1/completions", Endpoint(gateway, completions), methods=["POST"]))
+    app.router.routes.append(Route("/v1/responses", Endpoint(gateway, responses), methods=["POST"]))
     _add_routes(app, gateway)
     app.include_router(review.router(gateway))
-    app.router.routes.append(Route("/v1/{path:path}", ForwardEndpoint(gateway), methods=FORWARDED))
+    app.router.routes.append(Route("/v1/{path:path}", Endpoint(gateway, pass_on), methods=FORWARDED))
     _add_error_bodies(app)
     app.add_middleware(AdminOnly, key=gateway.admin_key, host=settings.server.host)
     if settings.server.cors:

@@ -15,12 +15,13 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import msgspec
-from starlette.types import Receive, Scope, Send
+from starlette.types import Scope
 
 from guard.backends import Forwarder, Verbatim, VerbatimAnswer
-from guard.errors import GuardError, RequestError, UpstreamError
+from guard.errors import RequestError, UpstreamError
+from guard.server.endpoint import Incoming
 from guard.server.gateway import Gateway, Served
-from guard.server.http import Responder, headers_of, listen, read_body, require_client_key
+from guard.server.http import Responder, listen
 from guard.server.request import split_model
 
 # What answers without writing anything; every other POST may generate.
@@ -49,43 +50,14 @@ _FORM_MODEL = re.compile(
 )
 
 
-class ForwardEndpoint:
-    """`/v1/{path}` of any method."""
-
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass one request on."""
-        responder = Responder(send)
-        try:
-            headers = headers_of(scope)
-            require_client_key(headers, self._gateway.client_keys)
-            raw = await read_body(receive, headers, self._gateway.settings.server.max_body_mb)
-            if raw is not None:
-                await pass_on(self._gateway, scope, headers, raw, receive, responder)
-        except GuardError as error:
-            await responder.error(error)
-        except asyncio.CancelledError:
-            await responder.give_up("the server is shutting down")
-
-
-async def pass_on(
-    gateway: Gateway,
-    scope: Scope,
-    headers: Mapping[str, str],
-    raw: bytes,
-    receive: Receive,
-    responder: Responder,
-    *,
-    missing: RequestError | None = None,
-) -> None:
+async def pass_on(incoming: Incoming, *, missing: RequestError | None = None) -> None:
     """Pass a request on to its model's upstream and the answer back.
 
     `missing` is raised where the upstream does not know the route. Raises GuardError before the answer has begun.
     """
+    gateway, scope, headers = incoming.gateway, incoming.scope, incoming.headers
     path = _path(scope)
-    served, policy, body = _aimed(gateway, headers, raw)
+    served, policy, body = _aimed(gateway, headers, incoming.raw)
     if missing is not None and not isinstance(served.backend, Forwarder):
         raise missing
     backend = _admitted(gateway, served, scope["method"], path)
@@ -105,10 +77,10 @@ async def pass_on(
         left.set()
         task.cancel()
 
-    leaving = listen(receive, leave)
+    leaving = listen(incoming.receive, leave)
     status = ["error"]
     try:
-        await _carry(backend, request, responder, missing, status)
+        await _carry(backend, request, incoming.responder, missing, status)
     except asyncio.CancelledError:
         status.append("client_left")
         if not left.is_set():

@@ -117,8 +117,8 @@ class Gateway:
             {"id": name, "object": "model", "created": 0, "owned_by": "guard"} for name in self.known if name != "*"
         ]
         if "*" in self.models and isinstance(backend := self.models["*"].backend, Forwarder):
-            own = {entry["id"] for entry in listed}
-            listed += [dict(entry) for entry in await backend.models(headers) if entry.get("id") not in own]
+            theirs = [entry for entry in await backend.models(headers) if isinstance(entry.get("id"), str)]
+            listed += [dict(entry) for entry in theirs if entry["id"] not in self.known]
         return listed
 
     def policy(self, name: str | None, entry: ModelEntry) -> LoadedPolicy:

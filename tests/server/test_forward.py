@@ -371,7 +371,9 @@ def test_an_alias_is_not_told_to_the_upstream_and_any_name_is_where_all_are_take
         assert told == ["m", "m", "Qwen/Any", "Qwen/Any"]
         assert live.metric("guard_requests_total", model="*", policy="off", status="200") == 1
         upstream.headers = {"content-type": "application/json"}
-        upstream.parts = [json.dumps({"data": [{"id": "Qwen/Any", "max_model_len": 9}, {"id": "m"}]}).encode()]
+        upstream.parts = [
+            json.dumps({"data": [{"id": "Qwen/Any", "max_model_len": 9}, {"id": "m"}, {"id": ["x"]}, {}]}).encode()
+        ]
         listed = live.client.get("/v1/models").json()["data"]
         assert [entry["id"] for entry in listed] == ["m", "other", "Qwen/Any"]
         assert live.client.get("/v1/models/Qwen/Any").json()["max_model_len"] == 9
