@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 from guard.errors import ConfigError
+from guard.server.http import Responder
 from guard.settings import Settings, validated
 from tests.server.live import Live, answer, eventually, policy_file, serving, settings
 
@@ -390,3 +392,21 @@ def test_an_alias_is_not_told_to_the_upstream_and_any_name_is_where_all_are_take
 def test_names_that_contradict_are_refused(changes: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         validated({"models": [scripted("m")]} | changes, "here")
+
+
+async def test_a_server_that_goes_down_writes_nothing_into_a_download() -> None:
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def half() -> AsyncIterator[bytes]:
+        yield b"half"
+        raise asyncio.CancelledError
+
+    responder = Responder(send)
+    with pytest.raises(asyncio.CancelledError):
+        await responder.verbatim(200, [("content-type", "audio/mpeg")], half())
+    await responder.give_up("the server is shutting down")
+    assert [message.get("body") for message in sent[1:]] == [b"half"]
+    assert sent[-1]["more_body"]  # without an end: the client can tell that it is not whole
