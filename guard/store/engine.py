@@ -9,6 +9,8 @@ Knows drivers, pragmas and error classes; does not know tables. Rules:
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -101,8 +103,23 @@ def _told(url: str, error: exc.SQLAlchemyError) -> str:
 def _prepare(connection: Any, _record: Any) -> None:
     # The driver must not begin transactions by itself: `_begin` says which kind.
     connection.isolation_level = None
-    for pragma in (f"busy_timeout={BUSY_MS}", "journal_mode=WAL", "secure_delete=ON"):
+    for pragma in (f"busy_timeout={BUSY_MS}", "secure_delete=ON"):
         connection.execute(f"PRAGMA {pragma}").close()
+    _write_ahead(connection)
+
+
+def _write_ahead(connection: Any) -> None:
+    """Switch to the write-ahead log. SQLite does not wait for its busy timeout where processes switch a new file at
+    once: each would wait for the other's lock, so it refuses, and we ask again."""
+    until = time.monotonic() + BUSY_MS / 1000
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL").close()
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > until:
+                raise
+            time.sleep(0.01)
 
 
 def _begin(connection: sa.Connection) -> None:
