@@ -279,6 +279,21 @@ def test_the_same_process_id_is_not_the_same_process() -> None:
     assert owner.is_gone(f"{host}/{pid}/not{token}")
 
 
+def test_a_new_file_that_another_process_is_writing_to_is_waited_for(tmp_path: Path) -> None:
+    """SQLite refuses the switch to the write-ahead log at once, whatever its busy timeout."""
+    path = tmp_path / "new.db"
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    release = threading.Timer(0.2, other.rollback)
+    release.start()
+    database = Database(f"sqlite:///{path}")
+    database.open()
+    assert database.count(Filter()) == 0
+    database.close()
+    release.join()
+    other.close()
+
+
 async def test_processes_write_at_once(url: str) -> None:
     work = (
         "[(database.add_interruption(interruption(n, {name!r})),"
