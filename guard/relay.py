@@ -25,7 +25,8 @@ from guard.checks import Check, Context, NotApplicable, Result, Spend
 from guard.core import events as ev
 from guard.core.policy import Policy
 from guard.core.session import Session
-from guard.core.types import Channel, Evidence, Interruption, Resume, Segment
+from guard.core.spelling import spelled
+from guard.core.types import Channel, Evidence, Interruption, Resume, Segment, Spelled
 from guard.core.usage import Ledger
 from guard.errors import GuardError, UpstreamDisconnected, UpstreamError
 
@@ -252,9 +253,12 @@ class Relay:
         def standing() -> tuple[Segment, ...]:
             return tuple(other for other in session.kept if other.id < segment.id)
 
+        def tokens(of: Segment) -> Spelled:
+            return spelled(session, of)
+
         memo = self._memos.setdefault((choice, check), {})
         if self._checks[check].inline:
-            return Context(evidence=self._evidence, memo=memo, standing=standing)
+            return Context(evidence=self._evidence, memo=memo, standing=standing, tokens=tokens)
 
         def spend(tokens: int) -> None:
             for observer in self._observers:
@@ -269,6 +273,7 @@ class Relay:
             memo=memo,
             standing=standing,
             preceding=lambda: session.before(segment),
+            tokens=tokens,
             ask=ask if self._ask is not None else None,
             spend=spend,
         )
@@ -295,8 +300,10 @@ class Relay:
         except TimeoutError:
             event = ev.Unchecked(segment.id, check, "unscanned", "deadline")
         except (Exception, asyncio.CancelledError) as error:
-            if (task := asyncio.current_task()) and task.cancelling():
-                raise  # it is this task that is not wanted any more, not something inside the check
+            if (task := asyncio.current_task()) and task.cancelling():  # this task is not wanted any more
+                if isinstance(error, asyncio.CancelledError):
+                    raise
+                return  # what broke while it was being cancelled broke for nobody
             event = ev.Unchecked(segment.id, check, "unscanned", f"error: {type(error).__name__}")
         self._examined(check, began)
         await self._drive([(choice, event)])
@@ -353,7 +360,8 @@ class Relay:
                 continue
             event = item[1]
             if type(event) is ev.Delta:
-                self._ledger.text(number, item[0], len(event.text), len(event.tokens))
+                ids = sum(token.id >= 0 for token in event.tokens)  # those that come without may not be all
+                self._ledger.text(number, item[0], len(event.text), ids)
             yield item
 
     async def _failed(self, pump: _Pump, number: int, error: GuardError) -> None:

@@ -768,6 +768,24 @@ async def test_leaving_while_a_check_runs_cancels_it() -> None:
     nothing_is_left(run, before)
 
 
+async def test_a_check_that_breaks_while_it_is_cancelled_breaks_nothing_else() -> None:
+    before = timers()
+    began = asyncio.Event()
+
+    async def asking(segment: Segment) -> Result:
+        began.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise UpstreamDisconnected("its own call broke off") from None
+        return ()
+
+    run = Run(Upstream([opened(), delta("One. On"), asyncio.Event()]), {"slow": Slow(asking)})
+    await _leaves(run, began.wait())
+    assert len(run.finishes()) == 1
+    nothing_is_left(run, before)
+
+
 @pytest.mark.parametrize("of", ["pump", "check", "hold"])
 async def test_leaving_while_emit_is_blocked(of: str) -> None:
     before = timers()

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Protocol, TypeAlias, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict
 
-from guard.core.types import Channel, Evidence, Finding, Segment
+from guard.core.types import Channel, Evidence, Finding, Segment, Spelled
 
 TEXT: frozenset[Channel] = frozenset({"reasoning", "content"})
 """The channels a check of prose looks at."""
@@ -44,6 +44,12 @@ def _uncounted(tokens: int) -> None:
     """Where nobody counts."""
 
 
+def _untold(segment: Segment) -> Spelled:
+    """Where nobody knows tokens."""
+    del segment
+    return ()
+
+
 class Supervisor(Protocol):
     """A model that judges, as a check sees it. Cancelling `ask` cancels the call."""
 
@@ -53,6 +59,22 @@ class Supervisor(Protocol):
         """The text of its answer to chat messages, sampled greedily and meant to fit the JSON schema `schema`.
 
         It need not fit: a server may ignore or refuse a schema, so the answer is untrusted. Raises GuardError.
+        """
+        ...
+
+
+@runtime_checkable
+class Scoring(Protocol):
+    """What a supervisor may have besides: a cheap look before it is asked for its whole answer."""
+
+    async def score(
+        self, messages: Sequence[Mapping[str, str]], *, schema: Mapping[str, Any], spend: Spend
+    ) -> Mapping[str, float] | None:
+        """How likely an answer that fits `schema` begins with each value that its first property may have.
+
+        The first property is a string with an `enum`. Probabilities are the model's own and sum to at most 1; what is
+        missing it would give to words that are none of these. One pass over the messages, nothing is sampled. None
+        where its backend cannot tell. Raises GuardError.
         """
         ...
 
@@ -67,6 +89,8 @@ class Context:
         memo: one dictionary a check and choice, for caching what is costly to work out from `evidence` or `kept`;
             key by segment id where it depends on a segment.
         preceding: gives `before`; asked only by checks that look.
+        tokens: `tokens(segment)`: how the policy model spelled this segment or one of `kept`, with log-probabilities
+            where they are known (`guard.core.spelling`); () where its tokens are not. Looked up when it is called.
         ask: how the policy model goes on if it is asked again, off the stream; None where it cannot be asked.
         spend: to be told the tokens of a supervisor's call; `ask` does so itself.
     """
@@ -75,6 +99,7 @@ class Context:
     memo: dict[str, Any] = field(default_factory=dict)
     standing: Callable[[], tuple[Segment, ...]] = tuple
     preceding: Callable[[], Mapping[Channel, str]] = dict
+    tokens: Callable[[Segment], Spelled] = _untold
     ask: Ask | None = None
     spend: Spend = _uncounted
 
@@ -113,6 +138,9 @@ class Check(Protocol):
             characters are released. False: `examine` is a coroutine and runs beside the stream within a deadline.
         channels: the channels it looks at.
         Params: its parameters.
+
+    An instance may have a `version` and an `inline` of its own, where its parameters decide: with `inline` False what
+    `examine` returns is awaited, whether or not it is a coroutine function.
 
     `__init__(params, resources)` loads what it needs and raises `ConfigError` if it cannot. One instance serves all
     requests, from one event loop; several `examine` coroutines may be in flight.

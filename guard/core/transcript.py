@@ -74,8 +74,12 @@ class Transcript:
 
     def tokens(self, start: int, end: int) -> tuple[Token, ...]:
         """The tokens that begin inside the characters from `start` to `end`."""
-        starts = self._token_starts
-        return tuple(self._tokens[bisect_right(starts, start - 1) : bisect_right(starts, end - 1)])
+        return tuple(token for _, token in self.placed(start, end))
+
+    def placed(self, start: int, end: int) -> tuple[tuple[int, Token], ...]:
+        """The same, each with the character of the channel that it begins at."""
+        first, last = bisect_right(self._token_starts, start - 1), bisect_right(self._token_starts, end - 1)
+        return tuple(zip(self._token_starts[first:last], self._tokens[first:last], strict=True))
 
     def by(self, *origins: Origin, start: int = 0) -> str:
         """All text from `start` on that these authors wrote, joined."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 Channel = Literal["reasoning", "content", "tool_calls"]
 """Where a piece of an assistant turn belongs; OpenAI's words."""
@@ -49,8 +49,10 @@ def normalise(text: str) -> str:
 class Token:
     """One sampled token, where the upstream tells.
 
-    `text` is the token's characters in its channel. `logprob` and `entropy` are in nats under the distribution it
-    was sampled from before temperature; `top` holds (token id, log-probability) pairs, best first.
+    `id` is -1 where the upstream tells text only. `text` is the token's characters in its channel. `logprob` and
+    `entropy` are in nats under the distribution it was sampled from before temperature; `top` holds (token id,
+    log-probability) pairs, best first. `probe`: 0..1, what a probe of the policy model's own hidden states makes of the
+    place it stands in (1: made up).
     """
 
     id: int
@@ -58,6 +60,11 @@ class Token:
     logprob: float | None = None
     entropy: float | None = None
     top: tuple[tuple[int, float], ...] = ()
+    probe: float | None = None
+
+
+Spelled: TypeAlias = tuple[tuple[int, Token], ...]
+"""A segment's tokens in order, each with the character of the segment's text that it begins at."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +114,13 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """One check's answer about one segment, after the policy has read its findings."""
+    """One check's answer about one segment, after the policy has read its findings.
+
+    Attributes:
+        findings: with calibrated scores where the policy has a calibration.
+        fused: the policy's probability from all its checks, where a fusion attributed it to this check; else None.
+        used: the later segment that built on the statement, where the policy waited for that; else None.
+    """
 
     segment: int
     check: str
@@ -116,6 +129,8 @@ class Verdict:
     why: str = ""
     findings: tuple[Finding, ...] = ()
     disposition: Disposition = "none"
+    fused: float | None = None
+    used: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
