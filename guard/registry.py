@@ -23,7 +23,8 @@ from pydantic import ValidationError
 from guard.backends import Backend
 from guard.checks import Check, Resources
 from guard.core.config import CheckSpec
-from guard.core.policy import CheckUse, Policy
+from guard.core.policy import Policy
+from guard.core.use import CheckUse
 from guard.errors import ConfigError, PolicyError, UnknownPlugin
 from guard.exporters import Exporter
 
@@ -34,7 +35,8 @@ Family = Literal["checks", "backends", "exporters"]
 class LoadedPolicy:
     """A policy with its checks, ready to serve.
 
-    `hash` is the SHA-256 of the policy's content, whatever its file looks like; `specs` is what a session must know.
+    `hash` is the SHA-256 of the policy's content, whatever its file looks like, calibrations and fusion included;
+    `specs` is what a session must know.
     """
 
     policy: Policy
@@ -93,12 +95,33 @@ def read_policy(name_or_file: str) -> Policy:
     if not path.is_file():
         raise PolicyError(f"there is no policy {name_or_file!r}; shipped are {', '.join(shipped())}, or name a file")
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return Policy.model_validate(document)
+        return Policy.model_validate(_whole(yaml.safe_load(path.read_text(encoding="utf-8")), path))
     except ValidationError as error:
         raise PolicyError(f"policy {str(path)!r}: {first_error(error)}") from None
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise PolicyError(f"policy {str(path)!r} cannot be read: {' '.join(str(error).split())}") from None
+
+
+def _whole(document: Any, path: Path) -> Any:
+    """A policy file's content with the files it names in their places: calibrations, and the fusion."""
+    if not isinstance(document, dict):
+        return document
+    checks = document.get("checks")
+    if isinstance(checks, list):
+        document |= {"checks": [_measured(entry, "calibration", path) for entry in checks]}
+    return _measured(document, "fusion", path)
+
+
+def _measured(entry: Any, field: str, path: Path) -> Any:
+    """An entry of the policy file at `path`, with the JSON document for the name of its file."""
+    if not isinstance(entry, dict) or not isinstance(entry.get(field), str):
+        return entry
+    named = path.parent / entry[field]
+    try:
+        return entry | {field: json.loads(named.read_text(encoding="utf-8"))}
+    except (OSError, ValueError, RecursionError) as error:
+        said = error.strerror if isinstance(error, OSError) else f"it is no JSON ({' '.join(str(error).split())})"
+        raise PolicyError(f"policy {str(path)!r}: {field} {entry[field]!r} cannot be read: {said}") from None
 
 
 def load_policy(policy: Policy, resources: Resources) -> LoadedPolicy:
@@ -109,7 +132,13 @@ def load_policy(policy: Policy, resources: Resources) -> LoadedPolicy:
         for name, check in checks.items()
     ]
     _holds_long_enough(policy, specs)
-    content = json.dumps(policy.model_dump(mode="json"), sort_keys=True)
+    _of_these_versions(policy, specs)
+    try:
+        content = json.dumps(policy.model_dump(mode="json"), sort_keys=True)
+    except (ValueError, RecursionError):  # what files bring can be nested beyond what pydantic writes
+        raise PolicyError(
+            f"policy {policy.name!r}: a value in it, or in a file that it names, is nested too deep"
+        ) from None
     return LoadedPolicy(policy=policy, checks=checks, specs=specs, hash=hashlib.sha256(content.encode()).hexdigest())
 
 
@@ -132,6 +161,20 @@ def _holds_long_enough(policy: Policy, specs: Sequence[CheckSpec]) -> None:
                 raise PolicyError(
                     f"policy {policy.name!r}: {channel}.max_hold_ms {watch.max_hold_ms!r} is shorter than check "
                     f"{spec.name!r}'s deadline_ms {use.deadline_ms!r}; raise the one or lower the other"
+                )
+
+
+def _of_these_versions(policy: Policy, specs: Sequence[CheckSpec]) -> None:
+    """Scores of another version of a check mean something else than what was measured."""
+    weighed = policy.fusion.checks if policy.fusion is not None else {}
+    for spec in specs:
+        calibration = policy.use(spec.name).calibration
+        for what, measured in (("calibration", calibration), ("fusion", weighed.get(spec.name))):
+            if measured is not None and measured.check_version != spec.version:
+                again = "--calibrate" if what == "calibration" else "--calibrate --fuse"
+                raise PolicyError(
+                    f"policy {policy.name!r}: its {what} was measured with version {measured.check_version!r} of check "
+                    f"{spec.name!r}, which is now {spec.version!r}; run `guard eval {again}` again"
                 )
 
 

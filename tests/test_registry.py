@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -185,3 +186,97 @@ def test_the_hash_is_the_contents(tmp_path: Path) -> None:
     hashes = {registry.load_policy(registry.read_policy(str(path)), Resources()).hash for path in (one, two)}
     assert len(hashes) == 1
     assert _loaded(on_unscanned="stop").hash not in hashes
+
+
+# Files that a policy names
+
+
+def measured(folder: Path, **fields: Any) -> Path:
+    """A policy file whose check has a calibration and is weighed, in files beside it."""
+    version = registry.plugin("checks", "phrase").version
+    calibration = {
+        "version": 1,
+        "check": "phrase",
+        "check_version": version,
+        "calibration": {"method": "isotonic", "points": [[0.0, 0.1], [1.0, 0.9]]},
+        "thresholds": {"flag_at": 0.2, "interrupt_at": 0.7},
+    }
+    weighed = {"phrase": {"check_version": version, "weight": 1.0, "calibrated": True}}
+    fusion = {"version": 1, "checks": weighed, "bias": 0.0, "flag_at": 0.5, "interrupt_at": None}
+    (folder / "phrase.json").write_text(json.dumps(calibration | fields.pop("calibration", {})))
+    (folder / "fused.json").write_text(json.dumps(fusion | fields.pop("fusion", {})))
+    path = folder / "p.yaml"
+    use = {"check": "phrase", "calibration": "phrase.json", "phrases": [{"text": "a"}]}
+    path.write_text(yaml.safe_dump({"name": "p", "checks": [use], "fusion": "fused.json"} | fields))
+    return path
+
+
+def loaded_from(path: Path) -> registry.LoadedPolicy:
+    return registry.load_policy(registry.read_policy(str(path)), Resources())
+
+
+def test_files_that_a_policy_names_lie_beside_it_and_are_part_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = measured(tmp_path)
+    monkeypatch.chdir("/")
+    loaded = loaded_from(path)
+    (use,) = loaded.policy.checks
+    assert (use.flag_at, use.interrupt_at) == (0.2, 0.7)
+    assert use.calibration is not None
+    assert use.calibration.calibration.probability(0.5) == 0.5
+    assert loaded.policy.fusion is not None
+    assert loaded.policy.fusion.checks["phrase"].weight == 1.0
+    inline = yaml.safe_load(path.read_text()) | {"fusion": json.loads((tmp_path / "fused.json").read_text())}
+    path.write_text(yaml.safe_dump(inline))
+    assert loaded_from(path).hash == loaded.hash
+
+
+def test_the_hash_changes_with_what_the_files_say(tmp_path: Path) -> None:
+    changes: list[dict[str, Any]] = [
+        {},
+        {"calibration": {"metrics": {"auroc": 0.5}}},
+        {"calibration": {"thresholds": {"flag_at": 0.3, "interrupt_at": 0.7}}},
+        {"fusion": {"bias": 0.1}},
+        {"fusion": {"about": {"data": []}}},
+    ]
+    hashes = {loaded_from(measured(tmp_path, **fields)).hash for fields in changes}
+    assert len(hashes) == 5
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"calibration": {"check_version": "0"}}, "its calibration was measured with version '0' of check 'phrase', "),
+        (
+            {"fusion": {"checks": {"phrase": {"check_version": "0", "weight": 1, "calibrated": True}}}},
+            "its fusion was measured with version '0' of check 'phrase', ",
+        ),
+        ({"calibration": {"check": "other"}}, "checks.0: the calibration is of check 'other', not of 'phrase'"),
+        ({"calibration": {"version": 2}}, "checks.0.calibration.version: "),
+        ({"fusion": {"checks": {}}}, "fusion.checks: "),
+        ({"fusion": "none.json"}, "fusion 'none.json' cannot be read: No such file or directory"),
+        ({"fusion": "."}, "fusion '.' cannot be read: Is a directory"),
+        ({"fusion": "p.yaml"}, "fusion 'p.yaml' cannot be read: it is no JSON ("),
+        ({"fusion": 1}, "fusion: "),
+        ({"calibration": {"data": "DEEP"}}, "is nested too deep"),
+    ],
+)
+def test_a_file_that_does_not_fit_is_one_line(tmp_path: Path, fields: dict[str, Any], said: str) -> None:
+    named = fields if isinstance(fields.get("fusion"), (str, int)) else {}
+    path = measured(tmp_path, **({} if named else fields))
+    path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | named))
+    deep = (tmp_path / "phrase.json").read_text().replace('"DEEP"', "[" * 400 + "]" * 400)
+    (tmp_path / "phrase.json").write_text(deep)
+    with pytest.raises(PolicyError) as raised:
+        loaded_from(path)
+    assert said in one_line(raised.value)
+    assert not said.startswith("its ") or "run `guard eval --calibrate" in str(raised.value)
+
+
+def test_checks_that_are_no_list_of_entries_are_left_to_the_policys_own_words(tmp_path: Path) -> None:
+    path = tmp_path / "p.yaml"
+    for checks, said in (("phrase", "checks: "), (["phrase"], "checks.0: ")):
+        path.write_text(yaml.safe_dump({"name": "p", "checks": checks}))
+        with pytest.raises(PolicyError, match=said):
+            registry.read_policy(str(path))

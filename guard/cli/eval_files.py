@@ -1,18 +1,20 @@
-"""What `guard eval` writes: predictions, plots, a calibration. Each is whole or an error of one line."""
+"""What `guard eval` writes: predictions, plots, a calibration or a fusion. Each is whole or an error of one line."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from guard.core import calibration, fusion
 from guard.errors import ConfigError
-from guard.evaluation.calibrating import VERSION, calibrate, scoring_check
+from guard.evaluation.calibrating import calibrate, scoring_check
 from guard.evaluation.evaluating import Evaluation, Options
 from guard.evaluation.figures import Sample
+from guard.evaluation.fusing import PENALTY, fuse
 from guard.evaluation.plots import precision_recall, reliability, score_bins
 from guard.evaluation.predictions import prediction
 from guard.evaluation.rows import Labelled
@@ -32,9 +34,44 @@ def write_calibration(
     played = [each for of_file in evaluation.played.values() for each in of_file]
     check = scoring_check(played)
     document: dict[str, Any] = {
-        "version": VERSION,
+        "version": calibration.VERSION,
         "check": check,
         "check_version": evaluation.document["checks"][check],
+        **_learnt_from(evaluation, labelled, options, budget),
+        **calibrate(played, check, base_rate=options.base_rate, budget=budget, seed=options.seed),
+    }
+    _write(path, document)
+
+
+def write_fusion(
+    path: Path,
+    evaluation: Evaluation,
+    labelled: Sequence[Labelled],
+    options: Options,
+    budget: float,
+    calibrated: Collection[str],
+) -> None:
+    """The document of `fusing`, from all files together; `calibrated` are the checks that the policy calibrates."""
+    played = [each for of_file in evaluation.played.values() for each in of_file]
+    weighed, found = fuse(played, base_rate=options.base_rate, budget=budget, seed=options.seed)
+    about = _learnt_from(evaluation, labelled, options, budget)
+    about |= {"policy_hash": evaluation.document["policy_hash"], "penalty": PENALTY, "metrics": found.pop("metrics")}
+    checks = {
+        check: {
+            "check_version": evaluation.document["checks"][check],
+            "weight": weight,
+            "silent": silent,
+            "calibrated": check in calibrated,
+        }
+        for check, (weight, silent) in weighed.items()
+    }
+    _write(path, {"version": fusion.VERSION, "checks": checks, **found, "about": about})
+
+
+def _learnt_from(
+    evaluation: Evaluation, labelled: Sequence[Labelled], options: Options, budget: float
+) -> dict[str, Any]:
+    return {
         "data": [
             {"file": file.path.name, "sha256": file.sha256, "rows": len(evaluation.played[str(file.path)])}
             for file in labelled
@@ -43,8 +80,10 @@ def write_calibration(
         "base_rate": options.base_rate,
         "budget": budget,
         "seed": options.seed,
-        **calibrate(played, check, base_rate=options.base_rate, budget=budget, seed=options.seed),
     }
+
+
+def _write(path: Path, document: dict[str, Any]) -> None:
     with _writing(path):
         path.write_bytes(msgspec.json.format(msgspec.json.encode(document)) + b"\n")
 

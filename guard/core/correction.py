@@ -85,10 +85,17 @@ class Corrector:
         self._calls_at = 0
         self.budget = Budget(policy.interrupt)
 
-    def act(self, entry: Entry, verdict: Verdict, attempt: int, unjoined: Mapping[Text, str]) -> Action:
-        """Do what the policy says about a verdict that reached `interrupt_at`. `unjoined` is text of the model that
-        is not in the turn yet: a cut discards it too."""
-        finding = max(verdict.findings, key=lambda f: f.score)
+    def act(
+        self,
+        entry: Entry,
+        verdict: Verdict,
+        attempt: int,
+        unjoined: Mapping[Text, str],
+        finding: Finding | None = None,
+    ) -> Action:
+        """Do what the policy says about a verdict that is to interrupt. `finding` words the correction (None: the
+        surest); `unjoined` is text of the model that is not in the turn yet: a cut discards it too."""
+        finding = finding or max(verdict.findings, key=lambda f: f.score)
         if self._policy.mode == "observe":
             return Action("observed")
         entry.settled = True
@@ -102,7 +109,8 @@ class Corrector:
             why = why or "repeated"
         if why:
             return self._limit(entry, verdict.check, finding, why)
-        return self._correct(entry, replace(verdict, disposition="interrupted"), correct, attempt, unjoined)
+        verdict = replace(verdict, disposition="interrupted")
+        return self._correct(entry, verdict, finding, correct, attempt, unjoined)
 
     def _too_late(self, entry: Entry) -> bool:
         """Correcting late does harm, and what cannot be injected into cannot be corrected once it is out."""
@@ -151,10 +159,15 @@ class Corrector:
     # Corrections
 
     def _correct(
-        self, entry: Entry, verdict: Verdict, correct: Correct, attempt: int, unjoined: Mapping[Text, str]
+        self,
+        entry: Entry,
+        verdict: Verdict,
+        finding: Finding,
+        correct: Correct,
+        attempt: int,
+        unjoined: Mapping[Text, str],
     ) -> Action:
         segment = entry.segment
-        finding = max(verdict.findings, key=lambda f: f.score)
         calls = self._made(entry)
         late = self._turn.tape.sent > entry.end
         tokens = () if segment.channel == "tool_calls" else self._tokens(entry)
@@ -163,7 +176,7 @@ class Corrector:
         kept = self._texts()
         if correct == "interrupt" and segment.channel != "tool_calls":
             kept[segment.channel] = kept[segment.channel][: cut.start]
-        put_in = self._put_in(entry, verdict, correct, text)
+        put_in = self._put_in(entry, verdict, finding, correct, text)
         discarded: dict[Channel, str] = dict(cut.discarded)
         for channel, held in unjoined.items():
             discarded[channel] = discarded.get(channel, "") + held
@@ -207,7 +220,7 @@ class Corrector:
     ) -> Action:
         channel: Text = "content" if entry.segment.channel == "tool_calls" else entry.segment.channel
         if entry.segment.channel == "tool_calls":
-            self._answer(calls, entry, interruption)
+            self._answer(calls, entry, finding, interruption)
         event = self._told(entry, finding, interruption, cut)
         self._turn.put(channel, interruption.put_in, event, interruption.attempt + 1)
         kept = self._texts()
@@ -225,16 +238,16 @@ class Corrector:
         )
         return Action("interrupted", interruption, resume, channel, len(kept[channel]), cut)
 
-    def _put_in(self, entry: Entry, verdict: Verdict, correct: Correct, claim: str) -> str:
+    def _put_in(self, entry: Entry, verdict: Verdict, finding: Finding, correct: Correct, claim: str) -> str:
         if correct == "restart" or entry.segment.channel == "tool_calls":
             return ""
         if correct == "interrupt":
-            surest = max(verdict.findings, key=lambda f: f.score)
-            return joined(claim, interruption_text(self._policy, surest, claim))
+            return joined(claim, interruption_text(self._policy, finding, claim))
         before = lead(claim)
         offset = len(entry.segment.text) - len(claim) + len(before)
         flag_at = self._policy.use(verdict.check).flag_at
-        wrong = tuple(f for f in verdict.findings if f.score >= flag_at)
+        flagged = () if flag_at is None else tuple(f for f in verdict.findings if f.score >= flag_at)
+        wrong = flagged or (finding,)  # below its own threshold, and interrupted with what other checks say
         return before + retraction_text(self._policy, wrong, claim[len(before) :], offset)
 
     def _made(self, entry: Entry) -> list[tuple[ToolCall, bool]]:
@@ -243,10 +256,10 @@ class Corrector:
         before = [e for e in self._turn.docket if e.segment.channel == "tool_calls" and e.segment.id < entry.segment.id]
         return [(call, at == len(before)) for at, call in enumerate(self._turn.calls)]
 
-    def _answer(self, calls: list[tuple[ToolCall, bool]], entry: Entry, interruption: Interruption) -> None:
+    def _answer(
+        self, calls: list[tuple[ToolCall, bool]], entry: Entry, finding: Finding, interruption: Interruption
+    ) -> None:
         """Every call of the turn is answered, the flagged one with the reason; earlier answers stand."""
-        verdict = interruption.verdicts[0]
-        finding = max(verdict.findings, key=lambda f: f.score)
         message = interruption_text(self._policy, finding, interruption.claim.text)
         taken = {call.id for _, call, _ in self._calls}
         self._calls_at = len(self._turn.transcripts["content"])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 
 from guard.core.types import Segment, Verdict
 
@@ -24,7 +25,8 @@ class Entry:
         expired: checks whose hold ran out before they answered; they may still answer.
         overdue: its hold ran out; nothing waits for it any more.
         broken_off: the turn was cut off inside it; what its last word says is not held against it.
-        settled: the claim has been corrected or limited; further verdicts on it are only noted.
+        settled: the claim has been corrected or limited; further verdicts on it are only noted, and none that comes
+            beside the stream is waited for.
     """
 
     segment: Segment
@@ -43,7 +45,7 @@ class Entry:
     @property
     def judged(self) -> bool:
         """No verdict is outstanding that anything has to wait for."""
-        return self.settled or not (self.inline or self.pending)
+        return not self.inline and (self.settled or not self.pending)
 
 
 class Docket:
@@ -76,6 +78,11 @@ class Docket:
     def after(self, segment: int) -> list[Entry]:
         """The entries behind a segment."""
         return [entry for id_, entry in self._entries.items() if id_ > segment]
+
+    def before(self, segment: int, most: int) -> list[Entry]:
+        """At most so many entries before a segment, the nearest first."""
+        ids = (id_ for id_ in reversed(self._entries) if id_ < segment)
+        return [self._entries[id_] for id_ in islice(ids, most)]
 
     def drop(self, entry: Entry) -> None:
         """The segment is discarded."""

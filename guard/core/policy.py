@@ -1,25 +1,25 @@
 """A supervision policy: which channels are watched, by which checks, and what a finding leads to.
 
-The schema of `policies/*.yaml` and the two decisions that need no state: what a check's findings amount to, and how
-a message is worded. It does not know sessions, budgets in flight or files.
+The schema of `policies/*.yaml` (a check's entry is `guard.core.use`'s) and how a message is worded. It does not know
+sessions, budgets in flight or files.
 """
 
 from __future__ import annotations
 
 import re
 import string
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from guard.core.fusion import Fusion
 from guard.core.types import Channel, Finding
+from guard.core.use import CheckUse
 
 Release = Literal["immediate", "checked"]
 Unit = Literal["sentence", "paragraph", "whole"]
-Score = Annotated[float, Field(ge=0, le=1)]
-Act = Literal["none", "flag", "interrupt"]
 
 FIELDS = frozenset({"reason", "correction", "claim", "evidence"})
 """What a message template may name."""
@@ -49,40 +49,6 @@ class Watch(_Model):
                 "correct: retract requires release: checked (what a client has been sent cannot be taken back)"
             )
         return self
-
-
-class CheckUse(_Model):
-    """One entry under `checks:`. What the policy decides is here; everything else is the check's own `params`."""
-
-    check: str
-    flag_at: Score = 0.5
-    interrupt_at: Score | None = 0.85
-    """None: this check flags and never interrupts."""
-    deadline_ms: Annotated[int, Field(gt=0)] = 1000
-    only_if: tuple[str, ...] = ()
-    channels: tuple[Channel, ...] | None = None
-    params: Mapping[str, Any] = Field(default_factory=dict)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _gather_params(cls, data: Any) -> Any:
-        if not isinstance(data, Mapping) or "params" in data:
-            return data
-        own = {k: v for k, v in data.items() if k in cls.model_fields}
-        return own | {"params": {k: v for k, v in data.items() if k not in cls.model_fields}}
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if self.interrupt_at is not None and self.interrupt_at < self.flag_at:
-            raise ValueError(f"interrupt_at {self.interrupt_at!r} is below flag_at {self.flag_at!r}")
-        return self
-
-    def judge(self, findings: tuple[Finding, ...]) -> Act:
-        """What these findings amount to under this policy's thresholds."""
-        score = max((f.score for f in findings), default=-1.0)
-        if self.interrupt_at is not None and score >= self.interrupt_at:
-            return "interrupt"
-        return "flag" if score >= self.flag_at else "none"
 
 
 def _template(text: str) -> str:
@@ -152,6 +118,8 @@ class Policy(_Model):
     """`observe`: everything is checked and logged, nothing is held back or interrupted. `off`: nothing is checked."""
     watch: Mapping[Channel, Watch] = Field(default_factory=dict)
     checks: tuple[CheckUse, ...] = ()
+    fusion: Fusion | None = None
+    """In a policy file, also the name of a file that `guard eval --calibrate --fuse` wrote, beside it."""
     interrupt: Interrupt = Interrupt()
     retract: Retract = Retract()
     reask: Reask = Reask()
@@ -167,9 +135,23 @@ class Policy(_Model):
         for position, use in enumerate(self.checks):
             if strangers := set(use.only_if) - set(names[:position]):
                 raise ValueError(f"check {use.check!r}: only_if names {sorted(strangers)!r}, which no earlier check is")
+            if deaf := [name for name in use.only_if if self.use(name).flag_at is None]:
+                raise ValueError(f"check {use.check!r}: only_if names {deaf!r}, which never flags (flag_at null)")
+        self._weighs_what_it_runs(names)
         if self.mode == "observe" and any(w.release != "immediate" for w in self.watch.values()):
             raise ValueError("mode: observe holds nothing back: every watched channel must have release: immediate")
         return self
+
+    def _weighs_what_it_runs(self, names: Sequence[str]) -> None:
+        weighed = self.fusion.checks if self.fusion is not None else {}
+        if strangers := set(weighed) - set(names):
+            raise ValueError(f"fusion weighs {sorted(strangers)!r}, which the policy does not run")
+        for name, each in weighed.items():
+            if each.calibrated is not (self.use(name).calibration is not None):
+                has = "without" if each.calibrated else "with"
+                raise ValueError(
+                    f"fusion was fitted on other scores of check {name!r}, which stands here {has} calibration"
+                )
 
     def use(self, check: str) -> CheckUse:
         """The entry of a check by name."""

@@ -14,6 +14,10 @@ works. Its rules, each with a mutant that a test kills (`make mutants`):
 5. Logged, then resumed: no attempt opens before `Recorded` of the interruption that it continues.
 6. Budgets hold. The same claim again is interrupted visibly once, then limited.
 7. An interruption is a value and a transition, never an exception.
+8. Weighed together, never waited for: a fusion decides when no check that it weighs is out, with those that answered.
+   A hold that runs out is an answer; nothing is withheld for the fusion's sake.
+9. A premise is corrected when it is used: a finding between `used_at` and `interrupt_at` acts once a later standing
+   segment builds on it. One of a later channel counts only where that channel is held, so that rule 4 holds.
 """
 
 from __future__ import annotations
@@ -28,6 +32,7 @@ from guard.core.correction import Action, Corrector
 from guard.core.docket import Entry
 from guard.core.events import Command
 from guard.core.log import Log
+from guard.core.premise import Tokens, builds_on, premise, tokens
 from guard.core.resume import Join, Seam
 from guard.core.tape import split_logprobs
 from guard.core.turn import Cut, Text, Turn
@@ -58,6 +63,7 @@ class Session:
         self._config = config
         self._policy = config.policy
         self._uses = {use.check: use for use in config.policy.checks}
+        self._gated = any(use.used_at is not None for use in config.policy.checks)
         self._specs = [spec for spec in config.checks if spec.name in self._uses]
         self._begin(config.prefix)
         self._log = Log(config.choice)
@@ -276,7 +282,7 @@ class Session:
         if entry.inline:
             self._examined = entry
         else:
-            self._start_slow(entry)
+            self._passed(entry)
 
     def _applies(self, spec: CheckSpec, segment: Segment) -> bool:
         return self._covers(spec, segment) and not self._uses[spec.name].only_if
@@ -300,14 +306,18 @@ class Session:
         entry = self._answered(event.segment, event.check)
         if entry is None:
             return
-        findings = _whole(entry, event.findings)
-        act = self._uses[event.check].judge(findings)
+        use = self._uses[event.check]
+        findings = _whole(entry, use.read(event.findings))
+        act = use.judge(findings)
         verdict = self._verdict(entry, event.check, "clean" if act == "none" else "flagged", "", findings)
         if act != "none" and not entry.settled:
             self._escalate(entry, event.check)
         if act == "interrupt" and not entry.settled:
             verdict = self._act(entry, verdict)
         self._log.verdict(entry, verdict)
+        self._weigh(entry, event.check)
+        if verdict.disposition == "none" and use.premises(findings):
+            self._was_used(entry)
         self._after_inline(entry)
 
     def _unchecked(self, event: ev.Unchecked) -> None:
@@ -318,6 +328,7 @@ class Session:
             self._unscanned(entry, event.check, event.why)
         else:
             self._log.verdict(entry, self._verdict(entry, event.check, "not_applicable", event.why))
+        self._weigh(entry, event.check)
         self._after_inline(entry)
 
     def _answered(self, segment: int, check: str) -> Entry | None:
@@ -336,7 +347,56 @@ class Session:
         if entry is self._examined and not entry.inline:
             self._examined = None
             if not entry.settled:
-                self._start_slow(entry)
+                self._passed(entry)
+
+    def _passed(self, entry: Entry) -> None:
+        """No inline check stopped it: its slow ones begin, unless it shows an earlier claim in use and falls."""
+        if self._gated:
+            self._uses_earlier(entry)
+        if self._turn.docket.get(entry.segment.id) is not None:
+            self._start_slow(entry)
+
+    # What several verdicts amount to
+
+    def _weigh(self, entry: Entry, *answered: str) -> None:
+        """Once no check that the fusion weighs is out, let it decide; what answers later is weighed in then."""
+        fusion = self._policy.fusion
+        if fusion is None or entry.settled or fusion.checks.keys().isdisjoint(answered):
+            return
+        if not fusion.checks.keys().isdisjoint(entry.inline | entry.pending):
+            return
+        if (fused := fusion.fuse(entry.verdicts)) is None:
+            return
+        act = fusion.judge(fused.probability)
+        verdict = replace(entry.verdicts[fused.check], fused=fused.probability)
+        if act != "none":
+            verdict = replace(verdict, status="flagged")
+        if act == "interrupt":
+            verdict = self._act(entry, verdict)
+        self._log.verdict(entry, verdict)
+
+    def _uses_earlier(self, entry: Entry) -> None:
+        """A new segment: does it build on a claim that waits for that? The earliest is corrected, and this one goes."""
+        said = tokens(entry.segment.text)
+        for earlier in reversed(self._turn.docket.before(entry.segment.id, self._policy.interrupt.max_late_segments)):
+            if self._turn.docket.get(entry.segment.id) is not None:
+                self._use(earlier, entry, said)
+
+    def _was_used(self, entry: Entry) -> None:
+        """A verdict has come late: has one of the segments since then built on the claim already?"""
+        for later in self._turn.docket.after(entry.segment.id)[: self._policy.interrupt.max_late_segments]:
+            if not later.settled:
+                self._use(entry, later, tokens(later.segment.text))
+
+    def _use(self, entry: Entry, later: Entry, said: Tokens) -> None:
+        """Act on what a claim is flagged for if `said`, a later segment's, builds on it."""
+        if not (later.checked or later.segment.channel == entry.segment.channel):
+            return
+        for verdict in tuple(entry.verdicts.values()):
+            waiting = self._uses[verdict.check].premises(verdict.findings) if verdict.disposition == "none" else ()
+            used = next((f for f in waiting if builds_on(said, premise(f.subject))), None)
+            if used is not None and not entry.settled:
+                self._log.verdict(entry, self._act(entry, replace(verdict, used=later.segment.id), used))
 
     def _escalate(self, entry: Entry, check: str) -> None:
         """Ask the checks that wait for this one to flag something, each once."""
@@ -359,6 +419,7 @@ class Session:
                 entry.expired.update(late)
                 for check in late:
                     self._unscanned(entry, check, "hold")
+                self._weigh(entry, *late)
 
     def _unscanned(self, entry: Entry, check: str, why: str) -> None:
         self._log.verdict(entry, self._verdict(entry, check, "unscanned", why))
@@ -378,9 +439,9 @@ class Session:
 
     # Corrections and the end
 
-    def _act(self, entry: Entry, verdict: Verdict) -> Verdict:
+    def _act(self, entry: Entry, verdict: Verdict, finding: Finding | None = None) -> Verdict:
         held = "".join(delta.text for delta in self._held)
-        action = self._corrector.act(entry, verdict, self._attempt, {self._seam_of: held} if held else {})
+        action = self._corrector.act(entry, verdict, self._attempt, {self._seam_of: held} if held else {}, finding)
         verdict = replace(verdict, disposition=action.disposition)
         if action.interruption and action.resume:
             self._interrupted(entry, action, action.resume)

@@ -14,14 +14,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from guard.core import calibration as core
+from guard.core.calibration import Method
 from guard.evaluation.ranking import Floats, Whole
 
-Method = Literal["isotonic", "platt"]
 METHODS: tuple[Method, ...] = ("isotonic", "platt")
 Bools: TypeAlias = NDArray[np.bool_]
 _LEAST = 1e-6  # no probability is surer than this of being 0 or 1
@@ -41,12 +42,14 @@ class Calibration:
 
     def probability(self, scores: Sequence[float] | Floats) -> Floats:
         """The probability that a statement with this score is wrong."""
-        at = np.asarray(scores, dtype=np.float64)
-        if self.method == "platt":
-            slope, intercept = self.points[0]
-            return _logistic(slope * at + intercept)
-        known, found = np.array(self.points).T
-        return np.asarray(np.interp(at, known, found), dtype=np.float64)
+        return np.array(
+            [core.probability(self.method, self.points, float(score)) for score in scores], dtype=np.float64
+        )
+
+    @property
+    def falls(self) -> bool:
+        """Whether a higher score means a lower probability: such a curve calibrates nothing."""
+        return self.method == "platt" and self.points[0][0] < 0
 
     def to_json(self) -> dict[str, Any]:
         """As plain values."""
@@ -84,7 +87,7 @@ def _platt(scores: Floats, wrong: Bools, weights: Floats) -> tuple[float, float]
     design = np.column_stack([scores, np.ones_like(scores)])
     found = np.array([0.0, np.log((hit + 1) / (miss + 1))])
     for _ in range(_STEPS):
-        p = _logistic(design @ found)
+        p = logistic(design @ found)
         gradient = design.T @ (weights * (p - target))
         curvature = design.T @ (design * (weights * p * (1 - p))[:, None]) + 1e-9 * np.eye(2)
         step = np.linalg.solve(curvature, gradient)
@@ -94,7 +97,8 @@ def _platt(scores: Floats, wrong: Bools, weights: Floats) -> tuple[float, float]
     return float(found[0]), float(found[1])
 
 
-def _logistic(x: Floats) -> Floats:
+def logistic(x: Floats) -> Floats:
+    """1 / (1 + e^-x) of each."""
     return np.asarray(1 / (1 + np.exp(-np.clip(x, -700, 700))), dtype=np.float64)
 
 

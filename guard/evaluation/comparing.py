@@ -49,7 +49,9 @@ class Comparer:
         score = min(1.0, max(0.0, self._offers[name].compare(row.text, row.resample, row.context)))
         ms = (time.process_time() - began) * 1000
         use = self._policy.use(name)
-        flagged = score >= use.flag_at
+        if use.calibration is not None:
+            score = use.calibration.calibration.probability(score)
+        flagged = use.flag_at is not None and score >= use.flag_at
         return Heard(
             check=name,
             status="flagged" if flagged else "clean",

@@ -8,7 +8,7 @@ This is where verdicts meet labels. The rules:
 3. Flagged characters are those of the findings, not of their segments.
 4. Of a row's interruptions the first decides whether it was exact (its segment shares a character with a span) or
    early (it ends before the first span begins). The delay runs from the first span's start to the end of the first
-   interrupted segment that ends behind it.
+   interrupted segment that ends behind it; where it was interrupted because a later one built on it, to that one's end.
 """
 
 from __future__ import annotations
@@ -103,6 +103,7 @@ def _verdict(heard: Heard, right: bool | None) -> Iterator[str]:
     if heard.status == "flagged":
         yield _word(right, f"{heard.check}.flagged")
     if heard.interrupts:
+        yield from (f"{heard.check}.used",) if heard.used else ()
         yield from (f"{heard.check}.interruptions", _word(right, f"{heard.check}.interruptions"))
 
 
@@ -127,4 +128,4 @@ def delay_steps(played: Played) -> int | None:
 def _behind(played: Played) -> int | None:
     if not played.row.spans:
         return None
-    return next((cut.end for cut in played.interruptions if cut.end > played.row.spans[0][0]), None)
+    return next((cut.known_at for cut in played.interruptions if cut.end > played.row.spans[0][0]), None)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
+from guard.evaluation.asking import Models
 from guard.evaluation.comparing import Comparer
 from guard.evaluation.controls import by_length, by_position, notes, same_length, strangers
 from guard.evaluation.figures import RESAMPLES, Figures, Interval, Sample, intervals
@@ -63,19 +64,27 @@ class _Group:
 
 
 def evaluate(
-    loaded: LoadedPolicy, files: Sequence[Labelled], options: Options, watch: Watch, cut: Cut | None = None
+    loaded: LoadedPolicy,
+    files: Sequence[Labelled],
+    options: Options,
+    watch: Watch,
+    cut: Cut | None = None,
+    models: Models | None = None,
 ) -> Evaluation:
     """Play every row and measure. Raises ConfigError where the policy has nothing to play it to.
+
+    `models` are those that the policy's checks may ask.
 
     The document: `shape`, `policy`, `checks` (versions), `base_rate`, `seed`, then `files` and `datasets`, each a list
     of results with `name`, `rows`, `wrong`, `sources`, `counts`, `figures` (value, low, high), `best_threshold`,
     `checks`, `controls` and `notes`.
     """
     if options.shape == "pairs":
-        groups = _played(Comparer(loaded).play, files, options, watch)
+        compare = Comparer(loaded).play
+        groups = _played(lambda rows: map(compare, rows), files, options, watch)
     else:
-        with Player(loaded, options.shape, cut) as player:
-            groups = _played(player.play, files, options, watch)
+        with Player(loaded, options.shape, cut, models) as player:
+            groups = _played(player.play_all, files, options, watch)
     results = {group.name: _result(group, options) for group in groups}
     document = {
         "version": VERSION,
@@ -93,13 +102,15 @@ def evaluate(
     return Evaluation(document=document, played={group.name: group.played for group in groups})
 
 
-def _played(play: Callable[[Row], Played], files: Sequence[Labelled], options: Options, watch: Watch) -> list[_Group]:
+def _played(
+    play: Callable[[Iterable[Row]], Iterable[Played]], files: Sequence[Labelled], options: Options, watch: Watch
+) -> list[_Group]:
     groups = []
     for file in files:
         rows = drawn(file.rows, options.limit, options.seed)
-        played = [play(row) for row in watch(file.path.name, rows)]
+        played = list(play(watch(file.path.name, rows)))
         others = strangers(rows, options.shape) if options.controls else None
-        shuffled = [play(row) for row in watch(f"{file.path.name} shuffled", others)] if others else []
+        shuffled = list(play(watch(f"{file.path.name} shuffled", others))) if others else []
         groups.append(_Group(name=str(file.path), played=played, shuffled=shuffled))
     return groups
 
@@ -183,7 +194,9 @@ def _of_control(name: str) -> bool:
 
 
 def _check(check: str, sample: Sample, figures: Figures, between: Mapping[str, Interval]) -> dict[str, Any]:
-    counted: dict[str, Any] = {name: sample.total(f"{check}.{name}") for name in ("clean", "flagged", "interruptions")}
+    counted: dict[str, Any] = {
+        name: sample.total(f"{check}.{name}") for name in ("clean", "flagged", "interruptions", "used")
+    }
     counted |= {f"flagged_{name}": sample.total(f"{check}.flagged.{name}") for name in ("right", "false", "unjudged")}
     counted |= {name: sample.totals(f"{check}.{name}.") for name in ("unscanned", "not_applicable")}
     counted["past_deadline"] = sum(each.past_deadline.get(check, 0) for each in sample.played)

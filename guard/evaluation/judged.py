@@ -23,29 +23,39 @@ class Flag(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heard:
-    """One check's verdict on a segment. `interrupts`: it reached the policy's `interrupt_at`; `ms` of CPU."""
+    """One check's verdict on a segment. `interrupts`: the policy would have interrupted on it; `used`: it did so only
+    once a later segment built on the statement; `weighed`: the policy's fusion weighs the check; `ms` of CPU."""
 
     check: str
     status: Status
     why: str = ""
     score: float = 0.0
     interrupts: bool = False
+    used: bool = False
+    weighed: bool = False
     ms: float = 0.0
     flags: tuple[Flag, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """A segment without the white space before it, and its verdicts."""
+    """A segment without the white space before it, and its verdicts.
+
+    `fused` is the probability that the policy's fusion gave it, or None; `used_at` the end of the later segment that
+    built on it, where an interruption waited for that.
+    """
 
     start: int
     end: int
     heard: tuple[Heard, ...] = ()
+    fused: float | None = None
+    used_at: int | None = None
 
     @property
     def score(self) -> float:
-        """The surest finding of any check, 0..1; 0 without any."""
-        return min(1.0, max((heard.score for heard in self.heard), default=0.0))
+        """The surest finding of any check, 0..1; 0 without any. A fused probability stands for the checks it weighs."""
+        alone = (heard.score for heard in self.heard if self.fused is None or not heard.weighed)
+        return min(1.0, max((self.fused or 0.0, *alone)))
 
     @property
     def flagged(self) -> bool:
@@ -56,6 +66,11 @@ class Judged:
     def interrupts(self) -> bool:
         """Whether the policy would have interrupted it, however many checks asked for that."""
         return any(heard.interrupts for heard in self.heard)
+
+    @property
+    def known_at(self) -> int:
+        """Where the text stands when it is interrupted."""
+        return self.end if self.used_at is None else self.used_at
 
     @property
     def ms(self) -> float:

@@ -40,15 +40,25 @@ def test_an_immediate_segment_does_not_wait_for_slow_checks_but_for_inline_ones(
     assert docket(entry(0, checked=False, pending="a"), entry(1, checked=False, inline="b")).frontier() == 10
 
 
-def test_a_settled_segment_waits_for_nothing() -> None:
-    one = entry(0, inline="a", pending="b")
+def test_a_settled_segment_waits_for_nothing_beside_the_stream() -> None:
+    one = entry(0, pending="b")
     one.settled = True
     line = docket(one, entry(1, checked=False, inline="c"))
     assert (one.judged, line.frontier()) == (True, 10)
 
 
+def test_a_settled_segment_holds_what_follows_until_its_inline_checks_are_in() -> None:
+    one = entry(0, checked=False, inline="a")
+    one.settled = True
+    line = docket(one)
+    assert (one.judged, line.frontier()) == (False, 0)
+    one.inline.clear()
+    line.touch()
+    assert (one.judged, line.frontier()) == (True, None)
+
+
 def test_a_settled_segment_that_waits_in_line_is_no_obstacle() -> None:
-    one = entry(0, inline="a")
+    one = entry(0, pending="a")
     line = docket(one)
     one.settled = True
     line.touch()
@@ -74,3 +84,11 @@ def test_a_segment_that_has_left_the_line_can_still_be_dropped() -> None:
 def test_after_gives_the_segments_behind_one() -> None:
     second, third = entry(1), entry(2)
     assert docket(entry(0), second, third).after(0) == [second, third]
+
+
+def test_the_entries_before_a_segment_come_nearest_first() -> None:
+    one, two, three = entry(0), entry(1), entry(3)
+    line = docket(one, two, three)
+    assert line.before(3, 1) == [two]
+    assert line.before(2, 9) == [two, one]
+    assert (line.before(0, 9), line.before(3, 0)) == ([], [])

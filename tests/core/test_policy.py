@@ -7,9 +7,16 @@ import pytest
 from pydantic import ValidationError
 
 from guard.core.config import Config, watched
-from guard.core.policy import CheckUse, Interrupt, Policy, Watch, interruption_text, retraction_text, word
+from guard.core.policy import Interrupt, Policy, Watch, interruption_text, retraction_text, word
 from guard.core.types import Finding
+from guard.core.use import CheckUse
 from tests.core.harness import policy
+from tests.core.test_calibration import document
+
+INPUT = {"check": "a", "flag_at": None, "interrupt_at": None}
+WEIGHED = {"check_version": "1", "weight": 1.0}
+FUSION = {"version": 1, "checks": {"a": WEIGHED}, "bias": 0.0, "flag_at": 0.5, "interrupt_at": None}
+CALIBRATED = FUSION | {"checks": {"a": WEIGHED | {"calibrated": True}}}
 
 
 @pytest.mark.parametrize(
@@ -23,6 +30,17 @@ from tests.core.harness import policy
         ({"checks": [{"check": "a", "only_if": ["b"]}, {"check": "b"}]}, "'b'"),
         ({"checks": [{"check": "a", "interrupt_at": 0.4, "flag_at": 0.6}]}, "0.4"),
         ({"checks": [{"check": "a", "flag_at": 7}]}, "flag_at"),
+        ({"checks": [{"check": "a", "flag_at": None}]}, "flag_at null makes a check an input only"),
+        ({"checks": [{"check": "a", "flag_at": None, "interrupt_at": None, "used_at": 0.5}]}, "no used_at"),
+        ({"checks": [{"check": "a", "used_at": 0.4}]}, "used_at 0.4 is not between flag_at 0.5 and interrupt_at 0.85"),
+        ({"checks": [{"check": "a", "used_at": 0.9}]}, "used_at 0.9 is not between"),
+        ({"checks": [{"check": "a", "used_at": 0.4, "interrupt_at": None}]}, "and interrupt_at None"),
+        ({"checks": [INPUT, {"check": "b", "only_if": ["a"]}]}, "['a'], which never flags"),
+        ({"checks": [{"check": "b"}], "fusion": FUSION}, "fusion weighs ['a'], which the policy does not run"),
+        ({"checks": [INPUT | {"calibration": document(check="a")}], "fusion": FUSION}, "stands here with calibration"),
+        ({"checks": [{"check": "a"}], "fusion": CALIBRATED}, "check 'a', which stands here without calibration"),
+        ({"checks": [{"check": "a", "calibration": "a.json"}]}, "a.json"),
+        ({"fusion": "fused.json"}, "fused.json"),
         ({"interrupt": {"message": "No, {why}"}}, "'why'"),
         ({"interrupt": {"message": "No, {"}}, "'No, {'"),
         ({"interrupt": {"max_per_response": -1}}, "max_per_response"),
@@ -58,6 +76,18 @@ def test_without_findings_there_is_nothing_to_act_on_even_at_threshold_zero() ->
 
 def test_a_check_may_flag_and_never_interrupt() -> None:
     assert CheckUse(check="a", interrupt_at=None).judge((Finding(score=1.0),)) == "flag"
+
+
+def test_a_check_may_be_an_input_only() -> None:
+    made = policy(checks=[INPUT], fusion=FUSION).use("a")
+    assert made.judge((Finding(score=1.0),)) == "none"
+
+
+def test_premises_are_the_findings_from_used_at_on_the_surest_first() -> None:
+    low, middle, high = (Finding(score=score) for score in (0.59, 0.6, 0.8))
+    assert CheckUse(check="a", used_at=0.6).premises((low, middle, high)) == (high, middle)
+    assert CheckUse(check="a").premises((high,)) == ()
+    assert CheckUse(check="a", used_at=0.6, interrupt_at=None).premises((middle,)) == (middle,)
 
 
 def test_a_check_is_found_by_name() -> None:

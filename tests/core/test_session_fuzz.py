@@ -8,9 +8,13 @@ from __future__ import annotations
 import os
 import random
 import re
+from collections.abc import Callable, Iterable
 from dataclasses import replace
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from guard.core import events as ev
 from guard.core.policy import Policy
@@ -18,6 +22,7 @@ from guard.core.types import Finding, Segment
 from tests.core.harness import Answer, Harness, policy
 
 MARK = re.compile(r"s\d+")
+CLAIM = re.compile(r"^s\.0\.s(\d+)$")
 RUNS = int(os.environ.get("GUARD_FUZZ_RUNS", "20000"))
 BLOCKS = 20
 
@@ -28,7 +33,20 @@ def findings(segment: Segment) -> tuple[Finding, ...]:
         return (
             Finding(score=1.0, reason="wrong.", correction="GUARD.", subject="x" if "SUBJ" in segment.text else ""),
         )
-    return (Finding(score=0.6, reason="odd."),) if "ODD" in segment.text else ()
+    if "ODD" not in segment.text:
+        return ()
+    return (Finding(score=0.6, reason="odd.", correction="GUARD.", subject="word" if "AGAIN" in segment.text else ""),)
+
+
+def weighing(rng: random.Random) -> dict[str, Any]:
+    """Random weights of both checks, at which all, some or none of what is found interrupts."""
+    weights = {
+        name: {"check_version": "1", "weight": rng.choice([0.0, 0.5, 1.0]), "silent": rng.choice([-2.0, 0.0])}
+        for name in ("quick", "slow")
+    }
+    flag_at = rng.choice([0.5, 0.9])
+    interrupt_at = rng.choice([None, flag_at, 0.95])
+    return {"version": 1, "checks": weights, "bias": 0.0, "flag_at": flag_at, "interrupt_at": interrupt_at}
 
 
 class Fuzz:
@@ -66,10 +84,13 @@ class Fuzz:
             "content": {"release": "checked", "correct": rng.choice(["retract", "interrupt"])},
             "tool_calls": {"release": rng.choice(["checked", "checked", "immediate"])},
         }
-        checks = [
-            {"check": "quick"},
-            {"check": "slow", "only_if": ["quick"]} if rng.random() < 0.2 else {"check": "slow"},
-        ]
+        thresholds: dict[str, Any] = rng.choice([{}, {}, {"used_at": 0.5}, {"used_at": 0.5, "interrupt_at": 1.0}])
+        fusion = weighing(rng) if rng.random() < 0.4 else None
+        self.alone = fusion is None or rng.random() < 0.5  # else all that a check finds is weighed and nothing more
+        thresholds = thresholds if self.alone else {"flag_at": None, "interrupt_at": None}
+        checks = [{"check": "quick"} | thresholds, {"check": "slow"} | thresholds]
+        if self.alone and rng.random() < 0.2:
+            checks[1]["only_if"] = ["quick"]
         interrupt = {
             "max_per_response": rng.choice([0, 1, 3, 9]),
             "max_per_check": rng.choice([1, 9]),
@@ -79,7 +100,7 @@ class Fuzz:
             "at_limit": rng.choice(["caveat", "release", "stop"]),
         }
         unscanned = rng.choice(["release", "release", "stop"])
-        return policy(watch=watch, checks=checks, interrupt=interrupt, on_unscanned=unscanned)
+        return policy(watch=watch, checks=checks, fusion=fusion, interrupt=interrupt, on_unscanned=unscanned)
 
     def _quick(self, segment: Segment) -> tuple[Finding, ...] | ev.Unchecked:
         assert "GUARD" not in segment.text, "guard's own text was checked"
@@ -90,7 +111,7 @@ class Fuzz:
 
     def sentence(self) -> str:
         self.n += 1
-        word = self.rng.choices(["fine", "BAD", "ODD", "BAD SUBJ"], [6, 2, 1, 1])[0]
+        word = self.rng.choices(["fine", "BAD", "ODD", "BAD SUBJ", "ODD AGAIN"], [6, 2, 1, 1, 1])[0]
         if self.rng.random() < 0.15:
             return f" Same BAD claim {self.n % 3}."
         return f" The s{self.n} is {word} word."
@@ -195,14 +216,18 @@ class Fuzz:
         self.seen = len(harness.commands)
 
     def emitted(self, pieces: tuple[ev.Piece, ...]) -> None:
-        """Rule 1, seen from outside: text of a checked channel is out only if nothing before it is unanswered."""
+        """Rule 1, seen from outside: text of a checked channel is out only if nothing before it is unanswered. Nothing
+        waits for what is still to be said of a claim that has been dealt with."""
+        done = {record.verdicts[0].segment for record in self.harness.records}
+        done |= {int(of) for p in self.harness.pieces if p.guard for of in CLAIM.findall(p.guard.id)}
+        excused = self.expired | self.dropped | done
         for piece in pieces:
             watch = self.policy.watch[piece.channel]
             if watch.release != "checked" or not MARK.search(piece.text):
                 continue
             marks = set(MARK.findall(piece.text))
             ids = [s.id for s in self.harness.segments if marks & set(MARK.findall(s.text))]
-            waiting = [i for i, _ in self.unanswered if ids and i <= min(ids) and i not in self.expired | self.dropped]
+            waiting = [i for i, _ in self.unanswered if ids and i <= min(ids) and i not in excused]
             assert not waiting, (piece, waiting)
 
     def after(self) -> None:
@@ -226,7 +251,27 @@ class Fuzz:
             followed = closing.followed + closing.answer
             for text in self.excused:
                 followed = followed.replace(text, "")
-            assert "BAD" not in followed or not self.harness.inline, "a claim became a target"
+            assert "BAD" not in followed or not self.harness.inline or not self.alone, "a claim became a target"
+        self.weighed()
+
+    def weighed(self) -> None:
+        """A fusion interrupts for its probability alone, and what is used is used later and near enough."""
+        assert self.harness.finish
+        assert self.harness.finish.summary
+        fusion, limits = self.policy.fusion, self.policy.interrupt
+        for record in self.harness.records:
+            first = record.verdicts[0]
+            assert first.status == "flagged"
+            if first.fused is not None:
+                assert fusion is not None
+                assert fusion.judge(first.fused) == "interrupt" or first.used is not None
+            assert first.fused is not None or self.alone
+            assert first.used is None or first.segment < first.used
+            assert first.used is None or limits.max_late_segments
+        for verdict in self.harness.finish.summary.verdicts:
+            if verdict.fused is not None:
+                assert fusion is not None
+                assert verdict.status == "flagged" or fusion.judge(verdict.fused) == "none"
 
     def spans(self) -> None:
         """Where the client is told a claim stands, it has that claim (a caveat may have been shown inside it)."""
@@ -252,3 +297,42 @@ def test_random_interleavings(block: int) -> None:
             Fuzz(seed).run()
         except Exception as error:
             raise AssertionError(f"seed {seed}: {type(error).__name__}: {error}") from error
+
+
+WORDS = st.sampled_from(["Fine.", "BAD it is.", "ODD it is.", "ODD AGAIN it is.", "The word is.", "BAD and ODD word."])
+
+
+def told(made: Policy, texts: list[str], channel: Any, cut: Callable[[str], Iterable[int]]) -> Any:
+    """Segments, interruptions and verdicts of a session whose attempts say these texts, one after the other."""
+    harness = Harness(made, inline={"quick": findings, "slow": findings})
+    for at, text in enumerate(texts):
+        if len(harness.records) < at:
+            break
+        if at:
+            harness.open()
+        harness.say(text, channel, cuts=cut(text))
+        if len(harness.records) == at:
+            harness.end()
+    finish = harness.finish
+    records = [(r.claim, r.correct, r.put_in, r.kept, r.check, r.verdicts) for r in harness.records]
+    summary = finish and finish.summary and replace(finish.summary, discarded_tokens=0)  # counts what was not sent too
+    return harness.segments, records, summary, finish and finish.reason
+
+
+@given(st.lists(st.lists(WORDS, min_size=1, max_size=6).map(" ".join), min_size=3, max_size=3), st.randoms())
+def test_cutting_never_matters_whatever_is_weighed_or_waited_for(texts: list[str], rng: random.Random) -> None:
+    used: dict[str, Any] = rng.choice([{}, {"used_at": 0.5}, {"flag_at": None, "interrupt_at": None}])
+    channel = rng.choice(["reasoning", "content"])
+    made = policy(
+        checks=[{"check": "quick"} | used, {"check": "slow"}],
+        fusion=weighing(rng) if rng.random() < 0.7 else None,
+        interrupt={"cooldown_segments": rng.choice([0, 1]), "max_late_segments": rng.choice([0, 1, 3])},
+        watch={"reasoning": {"release": "immediate"}, "content": {"correct": rng.choice(["retract", "interrupt"])}},
+    )
+
+    def anywhere(text: str) -> list[int]:
+        return sorted(rng.sample(range(1, len(text)), rng.randint(1, min(9, len(text) - 1))))
+
+    whole = told(made, texts, channel, lambda text: [])
+    assert told(made, texts, channel, lambda text: range(1, len(text))) == whole
+    assert told(made, texts, channel, anywhere) == whole

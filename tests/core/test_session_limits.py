@@ -28,6 +28,16 @@ def span(harness: Harness, event: GuardEvent, channel: str = "reasoning") -> str
 # Late
 
 
+@pytest.mark.parametrize("limits", [{"max_per_response": 0, "at_limit": "release"}, {"max_per_response": 0}, {}])
+def test_text_behind_a_claim_that_is_dealt_with_waits_for_its_other_inline_check(limits: dict[str, Any]) -> None:
+    made = policy(checks=[{"check": "quick"}, {"check": "again"}], interrupt={"cooldown_segments": 0} | limits)
+    text = "Fine. A BAD one. Two. Three. x"
+    whole = Harness(made, inline={"quick": bad, "again": bad}).say(text)
+    bits = Harness(made, inline={"quick": bad, "again": bad}).say(text, cuts=range(1, len(text)))
+    assert (whole.text(), whole.told) == (bits.text(), bits.told)
+    assert len(whole.told) == 1
+
+
 def test_a_late_verdict_interrupts_at_the_claims_end_and_names_what_no_longer_counts() -> None:
     harness = slow().say("One. A BAD one. Then a third. And a fou").answer().answer(FLAG)
     (record,) = harness.records

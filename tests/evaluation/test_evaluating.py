@@ -64,6 +64,7 @@ def test_each_check_is_counted_on_its_own(tmp_path: Path) -> None:
         "clean": 1,
         "flagged": 3,
         "interruptions": 2,
+        "used": 0,
         "flagged_right": 1,
         "flagged_false": 2,
         "flagged_unjudged": 0,

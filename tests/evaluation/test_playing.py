@@ -9,15 +9,16 @@ from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from guard.core.config import Config
 from guard.core.policy import Case
 from guard.core.session import Session
 from guard.errors import ConfigError, SessionError
+from guard.evaluation.asking import Models
 from guard.evaluation.cases import play as play_live
-from guard.evaluation.driving import Drive
+from guard.evaluation.driving import Drive, _Meter, _Metered
 from guard.evaluation.judged import Played
 from guard.evaluation.playing import DELTA, Player, by_characters, messages
 from guard.evaluation.predictions import prediction
@@ -88,10 +89,10 @@ def test_cutting_never_matters(random: Random) -> None:
 
 
 @pytest.mark.parametrize("channel", ["reasoning", "content"])
-async def test_what_is_noted_is_what_live_traffic_is_interrupted_at(channel: Any) -> None:
+def test_what_is_noted_is_what_live_traffic_is_interrupted_at(channel: Any) -> None:
     text = "One. BAD two. Three. DIM four. BAD five, said so."
     policy = loaded(PHRASES, interrupt={"cooldown_segments": 0})
-    live = await play_live(policy, Case(name="c", channel=channel, text=text))
+    live = asyncio.run(play_live(policy, Case(name="c", channel=channel, text=text)))
     noted = play(policy, row(text), "steps" if channel == "reasoning" else "grounded")
     assert [made.claim.text.strip() for made in live] == [text[s.start : s.end] for s in noted.interruptions]
     assert len(live) == 2
@@ -203,5 +204,77 @@ def test_a_policy_that_looks_at_nothing_here_is_an_error(fields: dict[str, Any],
 def test_a_session_that_never_ends_is_an_error() -> None:
     policy = loaded(PHRASES)
     config = Config(session="s", choice=0, policy=policy.policy, checks=policy.specs, count=len)
-    with asyncio.Runner() as runner, pytest.raises(SessionError):
-        Drive(Session(config), policy, evidence([]), runner).run([])
+    with pytest.raises(SessionError):
+        asyncio.run(Drive(Session(config), policy, evidence([])).run([]))
+
+
+# Beside each other
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.randoms(use_true_random=False), st.integers(1, 9))
+def test_rows_beside_each_other_come_out_as_one_after_the_other(random: Random, at_once: int) -> None:
+    words = ("One.", "BAD two, said so.", "DIM three.", "Four five six.")
+    made = [row(" ".join(random.choices(words, k=random.randint(0, 6))), id=str(number)) for number in range(12)]
+    policy = loaded("whispering", "recalling", PHRASES)
+    with Player(policy, "grounded") as player:
+        alone = [player.play(one) for one in made]
+    most = 0
+
+    def watched() -> Iterable[Row]:
+        nonlocal most
+        for number, one in enumerate(made):
+            most = max(most, number + 1 - len(beside))
+            yield one
+
+    beside: list[Played] = []
+    with Player(policy, "grounded", models=Models(at_once=at_once)) as player:
+        for played in player.play_all(watched()):
+            beside += [played]  # one by one: what is pulled ahead is counted
+    assert [content(one) for one in beside] == [content(one) for one in alone]
+    assert [one.spent for one in beside] == [one.spent for one in alone]
+    assert most <= at_once
+
+
+def test_what_waits_costs_no_cpu_and_what_computes_does() -> None:
+    made = [row("One. Two."), row("Three.")]
+    with Player(loaded("dawdling"), "grounded", models=Models(at_once=2)) as player:
+        first, second = player.play_all(made)
+    assert all(segment.ms > 0 for segment in (*first.segments, *second.segments))
+
+
+def test_leaving_in_the_middle_lets_go_of_what_plays() -> None:
+    made = [row("One. Two.", id=str(number)) for number in range(6)]
+    with Player(loaded("whispering"), "grounded", models=Models(at_once=3)) as player:
+        assert next(player.play_all(made)).row == made[0]
+        tasks = list(player._playing)
+    assert len(tasks) == 2
+    assert all(task.done() for task in tasks)
+
+
+def test_a_check_that_waits_is_told_when_it_is_not_wanted_any_more() -> None:
+    told: list[str] = []
+
+    async def waits() -> tuple[()]:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            told.append("cancelled")
+            raise
+        return ()
+
+    async def cancels() -> None:
+        meter = _Meter(whole=False)
+
+        async def metered() -> Any:
+            return await _Metered(waits(), meter)
+
+        task = asyncio.create_task(metered())
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert meter.seconds >= 0
+
+    asyncio.run(cancels())
+    assert told == ["cancelled"]
