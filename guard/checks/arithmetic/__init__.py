@@ -1,23 +1,34 @@
-"""Arithmetic: sums that do not come to what the text says.
+r"""Arithmetic: sums that do not come to what the text says, and steps of algebra that change what they rewrite.
 
 Catches: wrong equations in prose, chains of equations, LaTeX, calculator notes (``<<48/2=24>>``) and told
 sums ("3 plus 4 is 7", "the sum of 3 and 4 is 7"), worked out in exact rationals. Understands + - * / ^ in
 their usual spellings, brackets, implied products, percentages, currency, units, mixed numbers and rounding.
+In LaTeX also expansions, factorisations and links of a chain with letters, roots, functions, factorials and
+binomials ("f(x) = (x + 1)^2 = x^2 + 1"), compared at a few points; sums of results that were named before
+("A = 3 * 4 = 12", later "A - B = 12 - 8" where B is -8); "91 is prime", "221 is divisible by 7", "50 is a
+perfect square", "7^{11} \equiv 7 \pmod{25}".
 
-Cannot catch: a right sum of the wrong numbers, anything with a variable, a root or a function in it, other
-number bases and residues (a segment that speaks of them is not checked), a conversion between units. Such
-things are never called wrong; they are left alone.
+Cannot catch: a right sum of the wrong numbers, an equation with a letter that is not said to be an identity, steps
+that use a side condition, other number bases (a segment that speaks of them or of residues is checked for
+congruences alone), a conversion between units. Such things are left alone.
 
-Costs about 0.1 ms for a sentence with an equation, microseconds for one without. Needs nothing.
+Costs about 0.2 ms for a sentence of equations, microseconds for one without. Needs nothing.
 
-Rules: score 1.0 where both sides are read whole and no usual reading makes them equal; 0.6 where units,
-letters that may be units, earlier rounding, an assumption ("suppose", "is false") or the sentence around
-leave a doubt. Questions are not checked. What may be written without being an error (running sums, numbers
-rounded or cut, "15/100 * 100 = 15%") is no error,
-and a number like 1.200, which may be 1200, is never certain.
+Figures, alone at the default thresholds: on 7,473 correct word problems (GSM8K) 20 interruptions in 0.7 million
+tokens, of which 19 are errors of those solutions; on ProcessBench's OlympiadBench and Omni-MATH 17 in 0.8 million clean
+tokens, of which nine are errors that no one marked, and 6 % of the first wrong steps found.
 
-The files: `lexer` (text to tokens), `meaning` (what a token means beside others), `expression` (tokens
-to values), `equation` (which relations are wrong), `told` (sums in words), `wording` (findings).
+Rules: score 1.0 where both sides are read whole and no usual reading makes them equal; 0.6 where units, letters that
+may be units, earlier rounding, an assumption ("suppose", "is false") or the sentence around leave a doubt. Questions
+are not checked, nor is what stands in a block of code. What may be written without being an error (running sums,
+numbers rounded or cut, "15/100 * 100 = 15%", a slip of writing that the chain itself mends) is no error, and a number
+like 1.200, which may be 1200, is never certain.
+
+The files: `lexer` (text to tokens), `meaning` (what a token means beside others), `expression` (tokens to values),
+`comparing` (whether two sides may be the same), `equation` (which relations are wrong), `told` (sums in words), `named`
+(sums of named results); `mathtext` (LaTeX to chains of members), `formula` and `points` (their values), `algebra`
+(whether two differ), `identities` (which should not); `numbers` (primes, divisors, squares, residues); `wording`
+(findings).
 """
 
 from __future__ import annotations
@@ -29,9 +40,15 @@ from typing import Any, ClassVar
 
 from guard.checks import TEXT, Context, Resources, Result
 from guard.checks import Params as CheckParams
-from guard.checks.arithmetic.equation import MAX_FINDINGS, PLAUSIBLE, Wrong, wrong_relations
+from guard.checks.arithmetic.equation import CERTAIN, MAX_FINDINGS, PLAUSIBLE, Wrong, wrong_relations
+from guard.checks.arithmetic.identities import slips
+from guard.checks.arithmetic.lexer import LETTER_UNITS
+from guard.checks.arithmetic.mathtext import is_formula
+from guard.checks.arithmetic.named import Misused, misused, sums_letters, worked_out
+from guard.checks.arithmetic.numbers import false_claims
 from guard.checks.arithmetic.told import wrong_sums
-from guard.checks.arithmetic.wording import finding
+from guard.checks.arithmetic.wording import finding, misused_finding, slip_finding
+from guard.core.claims import in_code
 from guard.core.types import Channel, Finding, Segment
 
 _DIGIT = re.compile(r"[0-9½⅓⅔¼¾]")
@@ -57,7 +74,7 @@ _ANNOTATION = re.compile(r"<<([^<>]{0,200})>>")
 class Arithmetic:
     """The check; it has no parameters."""
 
-    version: ClassVar[str] = "2"
+    version: ClassVar[str] = "3"
     inline: ClassVar[bool] = True
     channels: ClassVar[frozenset[Channel]] = TEXT
 
@@ -69,30 +86,67 @@ class Arithmetic:
 
     def examine(self, segment: Segment, context: Context) -> Result:
         """One finding for each relation that does not hold."""
-        del context
         text = segment.text
-        if not _is_checkable(text):
+        if not _DIGIT.search(text) or text.rstrip().endswith(("?", "？")):
             return ()
-        found = list(_findings(text))
-        if found and (bullet := _BULLET.match(text)):
-            # Wrong as a negative number; in a list it is none. What is right either way is left alone.
-            found = list(_findings(text[: bullet.start(1)] + " " + text[bullet.end(1) :]))
-        # A calculator note repeats the equation around it.
+        found = list(false_claims(text))
+        if _is_checkable(text):
+            found += [*_equations(text), *_algebra(text), *_named(segment, context)]
+        if found and in_code(other.text for other in context.kept if other.channel == segment.channel):
+            return ()
+        # A calculator note repeats the equation around it, and algebra holds numbers.
         findings = {finding.reason: finding for finding in reversed(found)}
         return tuple(sorted(findings.values(), key=lambda found: found.start)[:MAX_FINDINGS])
 
 
 def _is_checkable(text: str) -> bool:
-    if not _DIGIT.search(text) or not (_WRITTEN.search(text) or (_TOLD.search(text) and _OPERATION.search(text))):
+    if not (_WRITTEN.search(text) or (_TOLD.search(text) and _OPERATION.search(text))):
         return False
-    return not (text.rstrip().endswith(("?", "？")) or _OTHER_ARITHMETIC.search(text))
+    return not _OTHER_ARITHMETIC.search(text)
+
+
+def _equations(text: str) -> list[Finding]:
+    found = list(_findings(text))
+    if found and (bullet := _BULLET.match(text)):
+        # Wrong as a negative number; in a list it is none. What is right either way is left alone.
+        found = list(_findings(text[: bullet.start(1)] + " " + text[bullet.end(1) :]))
+    return found
+
+
+def _algebra(text: str) -> Iterator[Finding]:
+    for slip in slips(text):
+        doubt = _is_assumed(text, slip.left.start, slip.right.end)
+        yield slip_finding(text, slip, PLAUSIBLE if doubt else CERTAIN)
+
+
+def _named(segment: Segment, context: Context) -> Iterator[Finding]:
+    """What letters stand for is looked up only where a sum of letters is told."""
+    if not sums_letters(segment.text):
+        return
+    read: dict[int, Any] = context.memo.setdefault("worked_out", {})
+    named: list[Any] = []
+    for each in (*context.kept, segment):
+        if each.id not in read:
+            read[each.id] = worked_out(each.text)
+        named += read[each.id]
+    found: Iterator[Misused] = misused(segment.text, named)
+    for each_found in found:
+        yield misused_finding(segment.text, each_found)
+
+
+def _is_assumed(text: str, start: int, end: int) -> bool:
+    return _ASSUMED.search(text[max(0, start - _BEFORE) : end + _AFTER]) is not None
 
 
 def _findings(text: str) -> Iterator[Finding]:
     for wrong in _wrongs(text):
-        around = text[max(0, wrong.left.start - _BEFORE) : wrong.right.end + _AFTER]
+        # In "3m^2 = 12" between dollars m is no metre.
+        if (wrong.left.units | wrong.right.units) & LETTER_UNITS and is_formula(
+            text, wrong.left.start, wrong.right.end
+        ):
+            continue
         # "= 6!" is said with feeling or a factorial.
-        doubt = _ASSUMED.search(around) or text.startswith("!", wrong.right.end)
+        doubt = _is_assumed(text, wrong.left.start, wrong.right.end) or text.startswith("!", wrong.right.end)
         score = min(wrong.score, PLAUSIBLE) if doubt else wrong.score
         yield finding(text, wrong, score)
     for note in _ANNOTATION.finditer(text):

@@ -6,7 +6,8 @@ It does not know wording. Its rules:
 2. A number may stand for what rounds to it, in any usual way of rounding, to as many decimals as it shows.
 3. Running sums are no errors: in "6 / 2 = 3 + 4 = 7" each relation is about the number beside it.
 4. Whatever another reading would make true is true: "%" left out, cents for dollars, a dash that is no minus.
-5. A false relation is `CERTAIN` or, where units, letters, rounding or the sentence leave a doubt,
+5. A slip of writing that the chain itself mends is none: "7 - -2 = 7 - 2 = 9" goes on from where it was right.
+6. A false relation is `CERTAIN` or, where units, letters, rounding or the sentence leave a doubt,
    `PLAUSIBLE`.
 """
 
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
 
+from guard.checks.arithmetic.comparing import converts, doubtful, holds, is_fraction
 from guard.checks.arithmetic.expression import Side, Unreadable, read_side
 from guard.checks.arithmetic.lexer import Token, words
 from guard.checks.arithmetic.meaning import tokenise
@@ -31,19 +33,9 @@ MAX_SIDE = 200
 MAX_REREADS = 16
 """Other starts of a left side that are tried before it is called wrong."""
 
-_SHIFTS = (Fraction(100), Fraction(1000), Fraction(10**6))
 _EXPRESSION = "no()%f"
 _CONNECTIVES = words("so then that because since know thus therefore as but hence now means have get")
 """Words after which a told sum ("3 plus 4 is 7") begins."""
-_FAMILIES = (
-    "second sec minute min hour hr day night week weekday weekend month year decade century s h",
-    "inch foot feet yard mile mm cm m km meter metre kilometer kilometre centimeter millimeter ft in",
-    "ounce oz pound lb lbs ton gram g kg kilogram mg milligram",
-    "cup pint quart gallon liter litre ml milliliter tablespoon teaspoon l",
-    "cent penny pennies nickel dime quarter dollar buck euro usd eur",
-    "dozen pair k thousand hundred million",
-)
-_FAMILY = {unit: number for number, family in enumerate(_FAMILIES) for unit in family.split()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +61,7 @@ class _Edge:
 def wrong_relations(text: str) -> Iterator[Wrong]:
     """The relations of `text` that do not hold, in order, at most `MAX_FINDINGS`."""
     reader = _Reader(tokenise(text))
-    found = (reader.relation(index) for index in reader.relations()[:MAX_RELATIONS])
+    found = (reader.relation(index) for index in reader.relations[:MAX_RELATIONS])
     yield from islice((wrong for wrong in found if wrong is not None), MAX_FINDINGS)
 
 
@@ -79,10 +71,7 @@ class _Reader:
     def __init__(self, tokens: list[Token]) -> None:
         self.tokens = tokens
         self.sides: dict[tuple[int, int], Side | None] = {}
-
-    def relations(self) -> list[int]:
-        """Where the relations stand."""
-        return [index for index, token in enumerate(self.tokens) if token.kind == "="]
+        self.relations = [index for index, token in enumerate(tokens) if token.kind == "="][: MAX_RELATIONS + 1]
 
     def relation(self, index: int) -> Wrong | None:
         left = self._left(index)
@@ -90,28 +79,49 @@ class _Reader:
         if left is None or right is None:
             return None
         relation, at = self.tokens[index].text, self.tokens[index].start
-        if left.side.bare and (earlier := self._earlier(left)) is not None:
+        if left.side.bare and not converts(left.side, right) and (earlier := self._earlier(left)) is not None:
             # 3 * 4 = 12 = 13 is about 3 * 4; where that came out wrong before, nothing new is.
             at = self.tokens[left.first - 1].start
-            if _holds(earlier.side, right, relation == "~") or not _holds(earlier.side, left.side, True):
+            if holds(earlier.side, right, relation == "~") or not holds(earlier.side, left.side, True):
                 return None
             left = earlier
         score = self._score(left, right, relation)
-        return Wrong(left.side, right, relation, at, score) if score else None
+        return Wrong(left.side, right, relation, at, score) if score and not self._is_mended(index) else None
+
+    def _is_mended(self, index: int) -> bool:
+        """Whether a member of the chain behind the relation at `index` has the value of one before it."""
+        before, edge = list[Fraction](), self._left(index)
+        while edge is not None:
+            before.append(edge.side.value)
+            edge = self._left(edge.first - 1) if edge.before is not None and edge.before.kind == "=" else None
+        return any(value in before for value in self._values_behind(index))
+
+    def _values_behind(self, index: int) -> Iterator[Fraction]:
+        for following in self.relations:
+            if following <= index:
+                continue
+            edge = self._left(following)
+            if edge is None or edge.first != index + 1:
+                break
+            yield edge.side.value
+            index = following
+        last = self._right(index)
+        if last is not None:
+            yield last.value
 
     def _score(self, left: _Edge, right: Side, relation: str) -> float:
-        if _holds(left.side, right, relation == "~") or _converts(left.side, right):
+        if holds(left.side, right, relation == "~") or converts(left.side, right):
             return 0.0
         if not self._claims(left, right, relation) or self._holds_otherwise(left, right, relation):
             return 0.0
-        doubt = _doubtful(left.side, right, relation) or self._doubtful_start(left, relation)
+        doubt = doubtful(left.side, right, relation) or self._doubtful_start(left, relation)
         return PLAUSIBLE if doubt else CERTAIN
 
     def _claims(self, left: _Edge, right: Side, relation: str) -> bool:
         """Whether the relation says what a sum comes to, rather than what a name or a number stands for."""
         if left.side.bare:
             return relation != "is" and not right.bare
-        return relation != "is" or (right.bare and not _is_fraction(left.side))
+        return relation != "is" or (right.bare and not is_fraction(left.side))
 
     def _earlier(self, left: _Edge) -> _Edge | None:
         """The sum whose result a bare left side is, as 12 is in 3 * 4 = 12 = 13."""
@@ -126,7 +136,7 @@ class _Reader:
         starts = [i + 1 for i, token in enumerate(tokens) if token.text == "-" or token.end - token.start > 1]
         for start in starts[:MAX_REREADS]:
             side = self._read(left.first + start, left.first + len(tokens)) if start < len(tokens) else None
-            if side is not None and not side.bare and _holds(side, right, relation == "~"):
+            if side is not None and not side.bare and holds(side, right, relation == "~"):
                 return True
         return False
 
@@ -204,80 +214,3 @@ class _Reader:
 def _is_call(before: Token, token: Token) -> bool:
     """f(3), and a(1 + r) where "a" is a variable."""
     return before.kind == "w" and token.kind == "(" and (len(before.text) == 1 or before.end == token.start)
-
-
-def _values(side: Side) -> tuple[Fraction, ...]:
-    return (side.value, *side.readings)
-
-
-def _holds(left: Side, right: Side, approximate: bool) -> bool:
-    """Whether some reading of both sides makes them equal, after rounding."""
-    pairs = [(a, b) for a in _values(left) for b in _values(right)]
-    if any(a == b for a, b in pairs):
-        return True
-    if any(_rounds_to(a, b, _step(right, b)) or _rounds_to(b, a, _step(left, a)) for a, b in pairs):
-        return True
-    if right.lead is not None and any(a == right.lead[0] or _rounds_to(a, *right.lead) for a in _values(left)):
-        return True
-    return approximate and any(_near(a, b, Fraction(1, 100)) for a, b in pairs)
-
-
-def _step(side: Side, value: Fraction) -> Fraction:
-    return side.ulp * 100 if side.percent and value != side.value else side.ulp
-
-
-def _rounds_to(exact: Fraction, shown: Fraction, step: Fraction) -> bool:
-    """Whether `exact` is `shown` after rounding (half up, half even) or cutting to whole `step`s."""
-    if not step:
-        return False
-    away = abs(exact - shown)
-    return away <= step / 2 or (away < step and abs(shown) < abs(exact))
-
-
-def _near(a: Fraction, b: Fraction, share: Fraction) -> bool:
-    return abs(a - b) <= share * max(abs(a), abs(b))
-
-
-def _converts(left: Side, right: Side) -> bool:
-    """Whether the sides differ by a conversion that is told by units, or by cents for dollars."""
-    families = [_FAMILY[unit] for unit in left.units | right.units if unit in _FAMILY]
-    if len(families) != len(set(families)):
-        return True
-    if left.currency or right.currency:
-        return left.value in (right.value * 100, right.value / 100)
-    return False
-
-
-def _doubtful(left: Side, right: Side, relation: str) -> bool:
-    if left.doubtful or right.doubtful or left.rated or right.rated:
-        return True
-    if right.percent and not left.percent and abs(left.value) > 1:
-        return True
-    if left.units and left.units != (right.units or left.units):
-        return True
-    if _near_miss(left, right) or _is_range(left) or _is_shift(left.value, right.value):
-        return True
-    return relation == "~" and _near(left.value, right.value, Fraction(1, 10))
-
-
-def _is_shift(left: Fraction, right: Fraction) -> bool:
-    """5 * 3 = 15,000: thousands that were left out, or cents for dollars."""
-    return bool(left and right) and any(left / right in (shift, 1 / shift) for shift in _SHIFTS)
-
-
-def _near_miss(left: Side, right: Side) -> bool:
-    """Decimals may have been rounded before, and a quotient rounded up ("10 / 3 = 4 buses")."""
-    if (left.inexact or right.inexact) and _near(left.value, right.value, Fraction(1, 100)):
-        return True
-    return left.divides and right.bare and 0 < right.value - left.value < right.ulp
-
-
-def _is_fraction(side: Side) -> bool:
-    return len(side.tokens) == 3 and side.tokens[1].text == "/" and side.tokens[0].end == side.tokens[1].start
-
-
-def _is_range(left: Side) -> bool:
-    """3-4 may be pages, 24/7 a habit."""
-    tokens = left.tokens
-    tight = len(tokens) == 3 and tokens[0].end == tokens[1].start and tokens[1].end == tokens[2].start
-    return tight and tokens[1].text == "-" and left.value < 0

@@ -37,7 +37,8 @@ class Side:
             what stands before it, a fraction written without spaces taken first.
         bare: it is one number, perhaps signed or bracketed; then `ulp` is a step of its last digit, else 0.
         lead: its first number where an operator outside brackets follows, and that number's `ulp`.
-        units: singular unit words of its numbers; `rated` where one is a rate ("per hour").
+        units: singular unit words of its numbers, the last of each; `spoken`: all of them ("minutes left"); `rated`
+            where one is a rate ("per hour").
         inexact: it holds decimals, which may have been rounded.
         divides: it divides, so that its value may have been rounded.
         doubtful: its value hangs on a reading (precedence, a letter that may be a unit, 1.200 for 1200).
@@ -52,6 +53,7 @@ class Side:
     ulp: Fraction
     lead: tuple[Fraction, Fraction] | None
     units: frozenset[str]
+    spoken: frozenset[str]
     rated: bool
     inexact: bool
     divides: bool
@@ -77,6 +79,7 @@ def read_side(tokens: Sequence[Token]) -> Side:
         ulp=core.ulp * (_HUNDREDTH if _has_percent(tokens) else 1) if core else Fraction(0),
         lead=_lead(tokens),
         units=frozenset(units),
+        spoken=frozenset(_singular(word) for token in tokens for word in token.units),
         rated=any(_is_rate(token.units) for token in tokens),
         inexact=any(token.ulp < 1 for token in numbers),
         divides=any(token.text == "/" or token.kind == "f" for token in tokens),
@@ -142,6 +145,8 @@ def _lead(tokens: Sequence[Token]) -> tuple[Fraction, Fraction] | None:
     size += 1 if len(tokens) > size and tokens[size].kind == "%" else 0
     if len(tokens) <= size or tokens[size].kind != "o":
         return None
+    if size == 1:
+        return (tokens[0].value, tokens[0].ulp) if tokens[0].kind == "n" else None
     core = _core(tokens[:size])
     value = value_of(tokens[:size])
     return (value, core.ulp) if core is not None and value is not None else None
@@ -208,8 +213,8 @@ class _Parser:
         value = self._signed()
         divided = False
         while sign := self._take(_MULTIPLY):
-            # 6/2(1+2) is read both ways.
-            self.doubtful = self.doubtful or (sign == IMPLIED and divided)
+            # 6/2(1+2) is read both ways, and so is 14 / 1 / 4.
+            self.doubtful = self.doubtful or (sign != "*" and divided)
             factor = self._signed()
             divided = divided or sign == "/"
             value = _small(_divide(value, factor) if sign == "/" else value * factor)

@@ -55,6 +55,8 @@ LETTER_UNITS = frozenset("mgshlk")
 _ONE = Fraction(1)
 _NEAR = 9
 """Characters looked at on either side of an asterisk."""
+_KINDS = {"pct": "%", "frac": "f", "bound": ".", "item": ".", "haz": "!"}
+"""Of the groups that stay as they are written."""
 _SUPERSCRIPT = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
 
 
@@ -112,21 +114,21 @@ def _plain(group: str, match: re.Match[str]) -> tuple[str, str]:
     """Kind and canonical text of everything that is no number."""
     text = match[0]
     match group:
-        case "mul" | "div":
-            return "o", "*" if group == "mul" else "/"
         case "op":
             return "o", "-" if text in "−–" else text
+        case "open" | "close":
+            return "(" if group == "open" else ")", text
+        case "mul" | "div":
+            return "o", "*" if group == "mul" else "/"
         case "star":
             return _star(match)
         case "approx" | "rel":
             return "=", "~" if group == "approx" else "="
-        case "open" | "close":
-            return "(" if group == "open" else ")", text
         case "label":
             return _label(text)
         case "word":
             return _word(text)
-    return {"pct": "%", "frac": "f", "bound": ".", "item": ".", "haz": "!"}[group], text
+    return _KINDS[group], text
 
 
 def _star(match: re.Match[str]) -> tuple[str, str]:
@@ -160,6 +162,8 @@ def _word(text: str) -> tuple[str, str]:
 
 
 def _number(group: str, text: str, start: int, end: int, currency: str) -> Token:
+    if text.isascii() and text.isdigit() and text[0] != "0" and len(text) <= MAX_DIGITS:
+        return Token("n", text, start, end, Fraction(int(text)), _ONE, currency=currency)
     plain = re.sub(r"[^0-9.eE+\-]", "", text) if group == "num" else text
     digits = re.split("[eE.]", plain)[0]
     if len(plain) > MAX_DIGITS or (group == "num" and len(digits) > 1 and digits[0] == "0"):

@@ -9,11 +9,14 @@ writer used, behind "≈"; all others are exact.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from fractions import Fraction
 
 from guard.checks.arithmetic.equation import Wrong
 from guard.checks.arithmetic.expression import Side
+from guard.checks.arithmetic.identities import Slip, witness
+from guard.checks.arithmetic.named import Misused
 from guard.core.types import Finding
 
 MAX_SHOWN_BITS = 160
@@ -45,6 +48,50 @@ def finding(text: str, wrong: Wrong, score: float) -> Finding:
         end=right.end,
         fits=True,
     )
+
+
+def misused_finding(text: str, misused: Misused) -> Finding:
+    """The finding about a sum of named results: the reason tells what the letters stand for."""
+    found = finding(text, misused.wrong, misused.wrong.score)
+    said, _, shown = found.reason.removesuffix(".").partition(" is not ")
+    named = _spelled(text, misused.wrong.left.start, misused.wrong.left.end)
+    return replace(found, reason=f"with {_listed(misused.values)}, {named} is not {shown or said}.", subject=named)
+
+
+def slip_finding(text: str, slip: Slip, score: float) -> Finding:
+    """The finding about a wrong step of algebra: the correction is a case that shows it, or the number it comes to."""
+    left = _spelled(text, slip.left.start, slip.left.end)
+    right = _spelled(text, slip.right.start, slip.right.end)
+    return Finding(
+        score=score,
+        reason=f"{left} is not {right}.",
+        correction=_case(left, right, slip),
+        subject="".join(symbol.text for symbol in slip.left.symbols),
+        start=slip.left.start,
+        end=slip.right.end,
+        fits=not slip.letters,
+    )
+
+
+def _case(left: str, right: str, slip: Slip) -> str:
+    shown = witness(slip)
+    if shown is None:
+        return ""
+    letters, one, other = shown
+    if not letters:
+        return f"{left} {'=' if _plain(one).lstrip('-').isdigit() else '≈'} {_plain(one)}."
+    values = _listed([f"{letter} = {value}" for letter, value in letters.items()])
+    return f"With {values}, {left} is {_plain(one)} and {right} is {_plain(other)}."
+
+
+def _plain(value: float) -> str:
+    """A float, as a whole number where it is one but for rounding."""
+    whole = round(value)
+    return str(whole) if abs(value - whole) <= 1e-11 * max(1, abs(value)) else f"{value:.6g}"
+
+
+def _listed(parts: Sequence[str]) -> str:
+    return ", ".join(parts[:-1]) + " and " + parts[-1] if len(parts) > 1 else parts[0]
 
 
 def _whole_math(text: str, start: int, said: str) -> tuple[int, str]:
