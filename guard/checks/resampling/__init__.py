@@ -52,7 +52,7 @@ _CODE = re.compile(r"```|~~~|^(?: {4}|\t)|[{};]\s*$|=>|==|\w\(\w*\)", re.MULTILI
 class Resampling:
     """The check."""
 
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     inline: ClassVar[bool] = False
     channels: ClassVar[frozenset[Channel]] = TEXT
 

@@ -1,9 +1,9 @@
 """How surely a sample contradicts a sentence, by words alone: no model, about a millisecond.
 
 Pure. The features are `features`, their weights `weights`; `guard.train.resampling` fits them. Measured on ChatProtect
-(706 pairs, 31 topics, every topic scored by weights that never saw it): AUROC 83.9, where a mismatch of names or of
-numbers alone has 57. The features were chosen on the same pairs, so expect less elsewhere: where each fold had to
-choose its own out of 125, it was 77.
+(706 pairs, 31 topics, every topic scored by weights that never saw it, mean of 50 shuffles): AUROC 86.9, 95 % of the
+draws of topics between 82 and 91, where a mismatch of names or of numbers alone has 57. The features were chosen on the
+same pairs, so expect less elsewhere: where each fold had to choose its own out of 125, 20 features had 77, not 84.
 """
 
 from __future__ import annotations
@@ -15,8 +15,6 @@ from guard.checks.resampling.features import NAMES, Pair, features
 from guard.checks.resampling.reading import keys_of, read
 from guard.checks.resampling.weights import BIAS, WEIGHTS
 
-_WEIGHTS = [WEIGHTS[name] for name in NAMES]
-
 
 def compare(sentence: str, resample: str, context: str) -> float:
     """0 (surely not) to 1 (surely contradicts); 0.5 are even odds. `context` is the text that stands before both."""
@@ -24,7 +22,7 @@ def compare(sentence: str, resample: str, context: str) -> float:
     if not other.items or said.content == other.content:
         return 0.0
     values = features(Pair(said, other, keys_of(context)))
-    return 1 / (1 + math.exp(-BIAS - sum(weight * value for weight, value in zip(_WEIGHTS, values, strict=True))))
+    return 1 / (1 + math.exp(-BIAS - sum(WEIGHTS[name] * value for name, value in zip(NAMES, values, strict=True))))
 
 
 def aggregate(sentence: str, samples: Sequence[Sequence[str]], context: str) -> float:

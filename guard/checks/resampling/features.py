@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
-from guard.checks.resampling.reading import HARD, Kind, Reading
+from guard.checks.resampling.reading import HARD, Clause, Kind, Reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,14 @@ def _replaced(pair: Pair) -> float:
     return min(2, count) / 2
 
 
+def _replaced_within(pair: Pair) -> float:
+    """Places where other words stand between the same words."""
+    ours, theirs = ([item.key for item in side.items if item.kind != "plain"] for side in (pair.said, pair.other))
+    blocks = SequenceMatcher(None, ours, theirs, autojunk=False).get_opcodes()
+    within = [a > 0 and b < len(ours) and d < len(theirs) for name, a, b, _, d in blocks if name == "replace"]
+    return min(2, sum(within)) / 2
+
+
 def _same_subject(pair: Pair) -> bool:
     """Whether one of the first words that name neither a thing nor a number is shared."""
     ours, theirs = ([i.key for i in side.items if i.kind == "word"][:3] for side in (pair.said, pair.other))
@@ -64,10 +72,16 @@ def _opening(pair: Pair) -> int:
     return count
 
 
-def _other_behind(pair: Pair) -> bool:
-    """Whether something else stands behind the same word and preposition."""
+def _other_behind(pair: Pair, *words: str) -> bool:
+    """Whether something else stands behind the same word and preposition, any or one of `words`."""
     ours, theirs = pair.said.behind, pair.other.behind
-    return any(not ours[place] & theirs[place] for place in ours.keys() & theirs.keys())
+    places = [place for place in ours.keys() & theirs.keys() if not words or place[1] in words]
+    return any(not ours[place] & theirs[place] for place in places)
+
+
+def _same_behind(pair: Pair) -> bool:
+    ours, theirs = pair.said.behind, pair.other.behind
+    return any(ours[place] & theirs[place] for place in ours.keys() & theirs.keys())
 
 
 def _other_near(pair: Pair, *kinds: Kind) -> bool:
@@ -76,15 +90,10 @@ def _other_near(pair: Pair, *kinds: Kind) -> bool:
     return any(not ours[place] & theirs[place] for place in ours.keys() & theirs.keys() if place[1] in kinds)
 
 
-def _other_count(pair: Pair) -> bool:
-    ours, theirs = pair.said.units, pair.other.units
-    return any(not ours[unit] & theirs[unit] for unit in ours.keys() & theirs.keys())
-
-
-def _aligned(pair: Pair) -> frozenset[str]:
-    """The words of the clause of the sentence that the sample is most about."""
-    best = max(pair.said.clauses, key=lambda keys: len(keys & pair.other.keys) / (1 + len(keys) ** 0.5), default=None)
-    return best if best is not None else pair.said.keys
+def _aligned(pair: Pair) -> Clause:
+    """The clause of the sentence that the sample is most about."""
+    whole = Clause(pair.said.keys, pair.said.several)
+    return max(pair.said.clauses, key=lambda c: len(c.keys & pair.other.keys) / (1 + len(c.keys) ** 0.5), default=whole)
 
 
 def _denied(one: Reading, two: Reading) -> bool:
@@ -96,7 +105,6 @@ _FEATURES: Mapping[str, Callable[[Pair], float]] = {
     "replaced": _replaced,
     "new_here": lambda pair: _same_subject(pair) and pair.hard_new,
     "lists": lambda pair: pair.said.lists,
-    "other_lists": lambda pair: pair.other.lists,
     "other_behind": _other_behind,
     "other_near": lambda pair: _other_near(pair, "number", "ordinal", "month", "year"),
     "only_said_denies": lambda pair: bool(pair.said.denied) and not pair.other.denied,
@@ -108,13 +116,17 @@ _FEATURES: Mapping[str, Callable[[Pair], float]] = {
     "same_subject": _same_subject,
     "opening": lambda pair: min(10, _opening(pair)) / 10,
     "same_title": lambda pair: bool(pair.said.titles & pair.other.titles),
-    "clause_hard_gone": lambda pair: bool((_aligned(pair) & pair.said.hard) - pair.other.keys),
+    "clause_hard_gone": lambda pair: bool((_aligned(pair).keys & pair.said.hard) - pair.other.keys),
     "number_changed": lambda pair: pair.changed("number", "ordinal"),
     "year_changed": lambda pair: pair.changed("year"),
-    "other_count": _other_count,
-    "once": lambda pair: pair.said.once and pair.other.once and bool(pair.other.hard - pair.said.keys),
     "adds": lambda pair: pair.said.adds or pair.other.adds,
     "more": lambda pair: pair.said.adds and pair.other.adds,
+    "both_several": lambda pair: pair.said.several and pair.other.several,
+    "clause_several": lambda pair: _aligned(pair).several,
+    "other_for": lambda pair: _other_behind(pair, "for"),
+    "other_by": lambda pair: _other_behind(pair, "by"),
+    "same_behind": _same_behind,
+    "replaced_within": _replaced_within,
 }
 
 NAMES: tuple[str, ...] = tuple(_FEATURES)

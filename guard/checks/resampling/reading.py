@@ -10,7 +10,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
 from typing import Literal, NamedTuple
 
 Kind = Literal["plain", "word", "name", "number", "ordinal", "year", "month"]
@@ -67,13 +66,11 @@ _LIST = re.compile(
     r"works?|films?|series|episodes?|roles?)\b",
     re.IGNORECASE,
 )
-_CLAUSE = re.compile(r"[,;:()]|\s-\s|\b(?:and|but|who|which|that|while|where|when|after|before|as)\b", re.IGNORECASE)
-_ONCE = re.compile(
-    r"\b(?:born|died|founded|formed|buil[dt]\w*|located|situated|buried|married|elected|appointed|joined|released|"
-    r"established|opened|led|graduated|attended|defeated|won|finished|capacity|age|commanded|promoted|killed|captured|"
-    r"named|completed|constructed|designed)\b",
+_SEVERAL = re.compile(
+    r"\b(?:includ\w*|such as|several|various|many|numerous|among|notable|one of|some of|others?|variety|like)\b",
     re.IGNORECASE,
 )
+_CLAUSE = re.compile(r"[,;:()]|\s-\s|\b(?:and|but|who|which|that|while|where|when|after|before|as)\b", re.IGNORECASE)
 _ADDS = re.compile(r"\b(?:also|addition)\b", re.IGNORECASE)
 _TITLE = re.compile(r'["“]([^"”]+)["”]')
 
@@ -85,6 +82,13 @@ class Item(NamedTuple):
     key: str
 
 
+class Clause(NamedTuple):
+    """The keys of a clause, and whether it says that there are more of what it names."""
+
+    keys: frozenset[str]
+    several: bool
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
     """A sentence.
@@ -94,12 +98,11 @@ class Reading:
         keys: those that say something.
         near: (a word, a kind) -> what of that kind follows it, or the one after it.
         behind: (a word, the preposition after it) -> the words that follow.
-        units: a word -> the numbers right before it.
-        clauses: the keys of each clause.
+        clauses: each clause.
         denied: for each denial the words around it.
         lists: it names some of several things, so that another sentence may name others.
         titles: what stands in quotation marks.
-        once: it says something of a kind that happens once (born, built, won).
+        several: it says that there are more of what it names ("such as"), more surely than `lists`.
         adds: it adds to what was said before ("also").
     """
 
@@ -107,12 +110,11 @@ class Reading:
     keys: frozenset[str]
     near: Mapping[tuple[str, Kind], frozenset[str]]
     behind: Mapping[tuple[str, str], frozenset[str]]
-    units: Mapping[str, frozenset[str]]
-    clauses: Sequence[frozenset[str]]
+    clauses: Sequence[Clause]
     denied: Sequence[frozenset[str]]
     lists: bool
     titles: frozenset[str]
-    once: bool
+    several: bool
     adds: bool
 
     @property
@@ -139,12 +141,15 @@ def read(text: str) -> Reading:
         keys=_said(items),
         near=_near(items),
         behind=_behind(items),
-        units=_units(items),
-        clauses=[keys for part in _CLAUSE.split(text) if (keys := _said(items_of(part)))],
+        clauses=[
+            Clause(keys, _SEVERAL.search(part) is not None)
+            for part in _CLAUSE.split(text)
+            if (keys := _said(items_of(part)))
+        ],
         denied=[_around(text, found) for found in _DENIAL.finditer(text)],
         lists=_LIST.search(text) is not None,
         titles=frozenset(title.lower().strip("., ") for title in _TITLE.findall(text)),
-        once=_ONCE.search(text) is not None,
+        several=_SEVERAL.search(text) is not None,
         adds=_ADDS.search(text) is not None,
     )
 
@@ -230,15 +235,6 @@ def _run(items: Sequence[Item]) -> frozenset[str]:
         elif run:
             break
     return frozenset(run[:4])
-
-
-def _units(items: Sequence[Item]) -> dict[str, frozenset[str]]:
-    said = [item for item in items if item.kind != "plain"]
-    units: dict[str, frozenset[str]] = {}
-    for number, unit in pairwise(said):
-        if number.kind == "number" and unit.kind in ("word", "name"):
-            units[unit.key] = units.get(unit.key, frozenset()) | {number.key}
-    return units
 
 
 def _around(text: str, denial: re.Match[str]) -> frozenset[str]:
