@@ -80,7 +80,9 @@ VALUES = {
     "model": {"m"},
     "policy": {"test", "off", "observe", "strict"},
     "status": {"200", "clean", "flagged", "unscanned", "not_applicable", "error", "client_left", "502"},
-    "check": {"phrase", "arithmetic", "knowledge"},
+    "check": {
+        *("phrase", "arithmetic", "knowledge", "contradiction", "fields", "citation", "tool_arguments", "grounding"),
+    },
     "correct": {"interrupt", "retract", "restart"},
     "late": {"true", "false"},
     "outcome": {"corrected", "relapsed", "abandoned"},

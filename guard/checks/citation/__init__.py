@@ -45,6 +45,7 @@ from guard.checks.citation.named import misnamed
 from guard.checks.citation.quotes import words_of
 from guard.checks.citation.said import misquoted
 from guard.checks.citation.sources import Sources
+from guard.core.claims import in_code
 from guard.core.types import Channel, Finding, Segment
 
 MOST, MOST_NAMED = 8, 24
@@ -96,8 +97,7 @@ def _found(text: str, said: list[Quote], named: list[Cited], sources: Sources) -
 
 def _is_in_code(segment: Segment, context: Context) -> bool:
     """Whether a code block that an earlier segment opened is still open; asked only where something was found."""
-    before = (other.text for other in context.kept if other.channel == segment.channel)
-    return sum(len(FENCE.findall(text)) for text in before) % 2 == 1
+    return in_code(other.text for other in context.kept if other.channel == segment.channel)
 
 
 plugin = Citation

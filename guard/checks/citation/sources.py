@@ -16,6 +16,7 @@ from functools import cached_property
 from guard.checks.citation.attribution import INVENTS, REWRITES
 from guard.checks.citation.cited import Cited, Kind, labels, named_in
 from guard.checks.citation.quotes import Source, cleaned
+from guard.core.claims import asks_for_invention
 from guard.core.types import Evidence
 
 LEAST = 200
@@ -41,7 +42,7 @@ class Sources:
         asked = evidence.question
         self.is_rewriting = REWRITES.search(asked) is not None
         self.why_not = "" if self._is_enough() else "no evidence"
-        if INVENTS.search(asked):
+        if INVENTS.search(asked) or asks_for_invention(evidence):
             self.why_not = "the question asks for invention"
 
     def _is_enough(self) -> bool:

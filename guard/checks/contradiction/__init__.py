@@ -33,6 +33,7 @@ from guard.checks import TEXT, Context, Resources, Result
 from guard.checks import Params as CheckParams
 from guard.checks.contradiction.amounts import exclude
 from guard.checks.contradiction.claims import Claim, claims, revises
+from guard.core.claims import asks_for_invention
 from guard.core.types import Channel, Finding, Segment
 
 NAMED, DEFINITE = 0.9, 0.6
@@ -53,13 +54,14 @@ class Contradiction:
         del params, resources
 
     def examine(self, segment: Segment, context: Context) -> Result:
-        """One finding for each statement that an earlier one excludes."""
+        """One finding for each statement that an earlier one excludes; none in what was to be made up."""
         stated, is_revision = _read(segment, context)
         if not stated or is_revision:
             return ()
         ledger = [_read(kept, context) for kept in context.kept]
         pairs = ((claim, _against(claim, ledger)) for claim in stated)
-        return tuple(_finding(claim, earlier) for claim, earlier in pairs if earlier)
+        found = tuple(_finding(claim, earlier) for claim, earlier in pairs if earlier)
+        return () if found and asks_for_invention(context.evidence) else found
 
 
 def _read(segment: Segment, context: Context) -> _Read:

@@ -12,10 +12,10 @@ Rules: a pattern is found anywhere in a segment. Any of several objects of a sub
 a right one or is contained in it ("the city of Brengate", "Brengate, Ostria"), may be the same name ("Ms. J. Doe";
 `names`) or is a right one cut off at the segment's end. An object that is a number is only contradicted by another
 number (`quantities`).
-Questions, conditions ("if", "suppose"), denials ("not", "never", "it is false that"), what people at large think
-("many believe") and quotations are no claims; "I think", "maybe" and "she says" are. "The former CEO of" is another
-thing than "the CEO of". A finding spans the statement from its first word (an article of the pattern included) to
-its object, without what ends the sentence.
+Questions, conditions ("if", "suppose"), denials ("not", "never", "it is false that"), what people at large think ("many
+believe"), quotations and answers to a request to invent something are no claims; "I think", "maybe" and "she says" are.
+"The former CEO of" is another thing than "the CEO of". A finding spans the statement from its first word (an article of
+the pattern included) to its object, without what ends the sentence.
 A known thing of another kind is no error where a fact links a right object to it (who was born in a city was born in
 its country too). Scores: 1.0 for a known thing; 0.9 for an unknown name; 0.5 for unknown words that do not look like a
 name or are many. A subject behind "of" or a possessive is not the subject ("the father of Ada Velm was born").
@@ -46,6 +46,7 @@ from guard.checks.knowledge.mentions import (
 from guard.checks.knowledge.names import may_be_same, may_become
 from guard.checks.knowledge.patterns import CutOut, Pattern, Place
 from guard.checks.knowledge.quantities import any_quantity, contradicts, may_become_number, said_quantity
+from guard.core.claims import asks_for_invention
 from guard.core.types import Channel, Finding, Segment
 
 KNOWN, UNKNOWN, VAGUE = 1.0, 0.9, 0.5
@@ -78,7 +79,6 @@ class Knowledge:
 
     def examine(self, segment: Segment, context: Context) -> Result:
         """One finding for each statement that the facts contradict."""
-        del context
         if not self._some:
             return NotApplicable("no facts file")
         text = segment.text
@@ -90,6 +90,8 @@ class Knowledge:
             for place in pattern.places(text, lowered):
                 if found := self._finding(text, relation, place):
                     findings.setdefault((found.subject, found.reason), found)
+        if findings and asks_for_invention(context.evidence):
+            return ()
         return tuple(sorted(findings.values(), key=lambda finding: finding.start))
 
     def _finding(self, text: str, relation: Relation, place: Place) -> Finding | None:
