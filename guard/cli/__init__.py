@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from guard import __version__
+from guard.cli.train import train_app
 from guard.errors import GuardError, MissingExtra
 
 app = typer.Typer(
@@ -24,8 +25,12 @@ interruptions_app = typer.Typer(help="The log of interruptions.", no_args_is_hel
 world_app = typer.Typer(help="The built-in closed world.", no_args_is_help=True)
 app.add_typer(interruptions_app, name="interruptions")
 app.add_typer(world_app, name="world")
+app.add_typer(train_app, name="train")
 
 StoreUrl = Annotated[str, typer.Option("--store", help="SQLAlchemy URL of the log.")]
+Facts = Annotated[list[Path] | None, typer.Option("--facts", help="Facts file, JSONL or SQLite; may be repeated.")]
+Supervisor = Annotated[str | None, typer.Option(help="Base URL of the server of the model that judges.")]
+SupervisorModel = Annotated[str | None, typer.Option(help="That model's name there.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -60,9 +65,9 @@ def serve(
     model: Annotated[str | None, typer.Option(help="The upstream's model name.")] = None,
     tokenizer: Annotated[str | None, typer.Option(help="Its tokenizer: a directory or a hub name.")] = None,
     reasoning: Annotated[str | None, typer.Option(help="auto, field, inline or inline_open.")] = None,
-    supervisor: Annotated[str | None, typer.Option(help="Base URL of the server of the model that judges.")] = None,
-    supervisor_model: Annotated[str | None, typer.Option(help="That model's name there.")] = None,
-    facts: Annotated[list[Path] | None, typer.Option(help="Facts file, JSONL or SQLite; may be repeated.")] = None,
+    supervisor: Supervisor = None,
+    supervisor_model: SupervisorModel = None,
+    facts: Facts = None,
     store: Annotated[str | None, typer.Option(help="URL of the log.  [default: sqlite:///guard.db]")] = None,
 ) -> None:
     """Serve. With no arguments: the built-in model, its world's facts, SQLite."""
@@ -125,8 +130,18 @@ def probe(
 def evaluate(
     shape: Annotated[str, typer.Argument(metavar="SHAPE", help="grounded, steps or pairs.")],
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Labelled rows, JSON lines.")],
-    policy: Annotated[str, typer.Option(help="Supervision policy: a shipped name or a file.")] = "default",
-    facts: Annotated[list[Path] | None, typer.Option(help="Facts file, JSONL or SQLite; may be repeated.")] = None,
+    policy: Annotated[str | None, typer.Option(help="A shipped policy's name or a file.  [default: default]")] = None,
+    facts: Facts = None,
+    config: Annotated[Path | None, typer.Option(help="A guard.yaml: its supervisor, facts, default policy.")] = None,
+    supervisor: Supervisor = None,
+    supervisor_model: SupervisorModel = None,
+    upstream: Annotated[
+        str | None, typer.Option(help="Base URL of the policy model's server, to ask it again.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="The policy model's name there, or in the configuration.")] = None,
+    at_once: Annotated[
+        int | None, typer.Option(min=1, help="Rows that play at a time where a model is asked.  [default: 4]")
+    ] = None,
     as_json: Json = False,
     predictions: Annotated[Path | None, typer.Option(help="JSONL file to write, a line for each row.")] = None,
     plots: Annotated[Path | None, typer.Option(help="Folder for precision-recall and reliability, SVG.")] = None,
@@ -137,6 +152,9 @@ def evaluate(
     limit: Annotated[int | None, typer.Option(min=1, help="Rows of each file, drawn.  [default: all]")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of everything that is drawn.")] = 0,
     calibrate: Annotated[Path | None, typer.Option(help="JSON file to write: scores to probabilities.")] = None,
+    fuse: Annotated[
+        bool, typer.Option("--fuse", help="--calibrate writes weights of all the policy's checks.")
+    ] = False,
     budget: Annotated[
         float, typer.Option(min=0, help="False interruptions in 1,000 clean tokens that --calibrate may spend.")
     ] = 0.5,
@@ -144,11 +162,26 @@ def evaluate(
     """Measure checks on labelled reasoning, through the path that live traffic takes."""
     try:
         from guard.cli.eval import Wanted, measure
+        from guard.cli.eval_models import Asked
     except ModuleNotFoundError as error:
         raise MissingExtra(f"measuring needs {error.name!r}: pip install 'premise-guard[local]'") from None
     options = {"controls": controls, "base_rate": base_rate, "limit": limit, "seed": seed}
-    wanted = Wanted(as_json=as_json, predictions=predictions, plots=plots, calibration=calibrate, budget=budget)
-    measure(shape, files, policy, facts or (), options, wanted)
+    wanted = Wanted(
+        as_json=as_json, predictions=predictions, plots=plots, calibration=calibrate, fuse=fuse, budget=budget
+    )
+    asked = Asked(
+        config=config,
+        upstream=upstream,
+        model=model,
+        supervisor=supervisor,
+        supervisor_model=supervisor_model,
+        at_once=at_once,
+    )
+    try:
+        measure(shape, files, policy, facts or (), options, wanted, asked)
+    except KeyboardInterrupt:
+        print("guard: stopped", file=sys.stderr)
+        raise typer.Exit(130) from None
 
 
 @interruptions_app.command("list")

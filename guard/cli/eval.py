@@ -6,6 +6,7 @@ Tables for people on standard output, progress on standard error where somebody 
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,13 +19,15 @@ from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
-from guard import registry
-from guard.checks import Resources
-from guard.cli.eval_files import write_calibration, write_plots, write_predictions
+from guard.cli.eval_files import write_calibration, write_fusion, write_plots, write_predictions
+from guard.cli.eval_models import Asked, policy_and_models
 from guard.cli.reading import printable
 from guard.errors import ConfigError
 from guard.evaluation.evaluating import Options, Watch, evaluate
 from guard.evaluation.rows import Row, read_files, shape_of
+
+_REASONS = 5
+"""Kinds of failure that are told."""
 
 _WIDE = 160
 """Columns of a table that no terminal shows."""
@@ -32,37 +35,56 @@ _WIDE = 160
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What is written beside the tables; None: nothing. `budget` is the calibration's."""
+    """What is written beside the tables; None: nothing. `budget` is the calibration's; `fuse`: of all checks together
+    rather than of one."""
 
     as_json: bool = False
     predictions: Path | None = None
     plots: Path | None = None
     calibration: Path | None = None
+    fuse: bool = False
     budget: float = 0.5
 
 
 def measure(
-    shape: str, files: Sequence[Path], policy: str, facts: Sequence[Path], options: Mapping[str, Any], wanted: Wanted
+    shape: str,
+    files: Sequence[Path],
+    policy: str | None,
+    facts: Sequence[Path],
+    options: Mapping[str, Any],
+    wanted: Wanted,
+    asked: Asked,
 ) -> None:
     """Evaluate, write and show. Raises ConfigError where something cannot be read, played or written."""
     how = Options(shape=shape_of(shape), **options)
-    loaded = registry.load_policy(registry.read_policy(policy), Resources(facts=tuple(facts)))
+    loaded, models = policy_and_models(policy, facts, asked)
+    calibrated = [use.check for use in loaded.policy.checks if use.calibration is not None]
+    if wanted.fuse and wanted.calibration is None:
+        raise ConfigError("--fuse says what --calibrate is to write; name its file with --calibrate FILE")
+    if wanted.calibration is not None and calibrated and not wanted.fuse:
+        raise ConfigError(
+            f"--calibrate measures a check's own scores: take the calibration of {calibrated[0]!r} out first"
+        )
     labelled = read_files(how.shape, list(dict.fromkeys(files)))
     for path in (wanted.predictions, wanted.calibration):
         if path is not None and not path.parent.is_dir():  # said now, not after minutes of work
             raise ConfigError(f"{str(path)!r} cannot be written: there is no folder {str(path.parent)!r}")
     with _watching() as watch:
-        evaluation = evaluate(loaded, labelled, how, watch)
+        evaluation = evaluate(loaded, labelled, how, watch, models=models)
     if wanted.predictions is not None:
         write_predictions(wanted.predictions, evaluation)
     if wanted.plots is not None:
         write_plots(wanted.plots, evaluation, how.base_rate)
-    if wanted.calibration is not None:
+    if wanted.calibration is not None and wanted.fuse:
+        write_fusion(wanted.calibration, evaluation, labelled, how, wanted.budget, calibrated)
+    elif wanted.calibration is not None:
         write_calibration(wanted.calibration, evaluation, labelled, how, wanted.budget)
     if wanted.as_json:
         sys.stdout.write(msgspec.json.format(msgspec.json.encode(evaluation.document)).decode() + "\n")
     else:
         _show(evaluation.document)
+    if models is not None:
+        _complain(models.failed)
 
 
 @contextmanager
@@ -75,6 +97,12 @@ def _watching() -> Iterator[Watch]:
             return progress.track(rows, description=printable(name).replace("[", "\\["))
 
         yield watch
+
+
+def _complain(failed: Counter[str]) -> None:
+    """Why models that were asked did not answer, the commonest reasons first."""
+    for why, times in failed.most_common(_REASONS):
+        print(f"guard: {printable(why)} ({times} times)", file=sys.stderr)
 
 
 # Tables
@@ -136,6 +164,7 @@ def _checks(checks: Mapping[str, Mapping[str, Any]]) -> Table:
         "their precision",
         "ms p50",
         "ms p99",
+        "tokens",
         "not run",
     )
     for head in heads:
@@ -151,6 +180,7 @@ def _checks(checks: Mapping[str, Mapping[str, Any]]) -> Table:
             _cell(figures["interruption_precision"]),
             _number(figures["ms_p50"]["value"]),
             _number(figures["ms_p99"]["value"]),
+            str(check["supervisor_tokens"]) if check["supervisor_tokens"] else "-",
             Text(printable(_not_run(check))),
         )
     return table

@@ -13,14 +13,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Sequence as Listed
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+import torch
+
+from guard.backends.transformers.constraint import Constraint, begun
 from guard.backends.transformers.fields import Fields
+from guard.backends.transformers.grammar import Grammar, Grammars
+from guard.backends.transformers.head import Head
 from guard.backends.transformers.mailbox import Mailbox
 from guard.backends.transformers.model import LocalModel
 from guard.backends.transformers.prompt import Prompt
 from guard.backends.transformers.sampling import Sampler, Step
 from guard.backends.transformers.sequence import Sequence
+from guard.backends.transformers.shelf import Shelf
 from guard.backends.transformers.splitter import Tags
 from guard.backends.transformers.track import Track
 from guard.backends.transformers.vocabulary import Vocabulary
@@ -36,22 +42,31 @@ PIECE = 256
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What all turns share. `ends`: ids that end a turn; `on_step`: told every token, on the engine's thread."""
+    """What all turns share.
+
+    `ends`: ids that end a turn; `shelf`: caches of what was looked at before; `head`: the model's probe, if it has one;
+    `on_step`: told every token, on the engine's thread.
+    """
 
     model: LocalModel
     vocabulary: Vocabulary
     tags: Tags | None
     ends: frozenset[int]
+    grammars: Grammars
+    shelf: Shelf
+    head: Head | None = None
     on_step: Callable[[Step], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What all attempts of a turn share."""
+    """What all attempts of a turn share; `grammar` is the content's, `before` what the prompt holds of it already."""
 
     loaded: Loaded
     fields: Fields
     prompt: Prompt
+    grammar: Grammar | None = None
+    before: str = ""
 
 
 class Choice:
@@ -91,6 +106,7 @@ class Attempt:
     _superseded: bool = False
     _writer: Writer | None = None
     _sampler: Sampler | None = field(default=None, repr=False)
+    _constraint: Constraint | None = None
 
     @property
     def over(self) -> bool:
@@ -123,7 +139,7 @@ class Attempt:
         """The attempt broke: its reader gets the reason, and nobody trusts its cache."""
         self._finished = True
         self.choice.sequence.drop()
-        self.box.fail(_translated(error))
+        self.box.fail(translated(error))
 
     def step(self) -> None:
         """Read a piece of the prompt, or write a token."""
@@ -137,7 +153,8 @@ class Attempt:
             return None
         self._share()
         assert self._sampler
-        return self._take(self._sampler.pick(output, self.setting.prompt.ids, self.choice.track.ids))
+        step = self._sampler.pick(output, self.setting.prompt.ids, self.choice.track.ids, self._only())
+        return self._take(self._probed(step, output.state))
 
     def _begin(self) -> None:
         loaded, how, track = self.setting.loaded, self.setting.fields, self.choice.track
@@ -147,10 +164,31 @@ class Attempt:
         self._limit = self._budget()
         self._sampler = Sampler(how.sampling, self._seed(), loaded.model.device)
         self._writer = Writer(self.number, track, loaded.vocabulary, loaded.tags, stops=how.stops, top=how.told)
+        self._constraint = self._held()
+
+    def _probed(self, step: Step, state: torch.Tensor | None) -> Step:
+        """The step with what the probe makes of the state that it was predicted from."""
+        head = self.setting.loaded.head
+        return step if head is None or state is None else replace(step, probe=head(state))
+
+    def _held(self) -> Constraint | None:
+        """What holds the content to its schema, behind the content that there is."""
+        setting, kept = self.setting, "" if self.resume is None else self.resume.kept.get("content", "")
+        if setting.grammar is None:
+            return None
+        return begun(setting.grammar, setting.loaded.vocabulary, setting.before + kept)
+
+    def _only(self) -> torch.Tensor | None:
+        """The tokens that may come next; None: all. Reasoning is free, content that a schema holds begins at once."""
+        if self._constraint is None or (self._writer and self._writer.channel == "reasoning"):
+            return None
+        return self._constraint.allowed(self._limit - self.sampled)
 
     def _aim(self) -> int:
         """Let the sequence be prompt and turn; a follower's is that already, and read."""
         sequence, ids = self.choice.sequence, [*self.setting.prompt.ids, *self.choice.track.ids]
+        if not sequence.ids and (alike := self.setting.loaded.shelf.copy(ids)) is not None:
+            sequence = self.choice.sequence = alike
         if ids != sequence.ids or self.resume is not None:
             sequence.retarget(ids)
         return len(ids)
@@ -181,6 +219,8 @@ class Attempt:
             self.setting.loaded.on_step(step)
         if step.id in self.setting.loaded.ends | self.setting.fields.ends:
             return self._finish("stop", flush=True)
+        if self._constraint is not None and self._writer.channel != "reasoning":
+            self._constraint.advance(step.id)
         self.choice.sequence.append(step.id)
         self.choice.track.ids.append(step.id)
         deltas, stopped = self._writer.write(step)
@@ -202,7 +242,8 @@ class Attempt:
         self.box.put([(self.choice.index, event) for event in (*opened, *events)])
 
 
-def _translated(error: Exception) -> Exception:
+def translated(error: Exception) -> Exception:
+    """What broke, as an error of this backend's."""
     if isinstance(error, GuardError):
         return error
     return UpstreamError(f"the local model failed: {type(error).__name__}: {error}", status=500)

@@ -6,6 +6,7 @@ would change the answer is obeyed or refused with a way out, never dropped; othe
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +26,7 @@ class Fields:
         seed: of choice 0; choice i uses seed + i.
         told: how many alternatives OpenAI's `logprobs` tell, or None where the request wants no `logprobs`.
         variables: what the chat template is given beside the messages.
+        schema: the JSON schema that the content is held to, as JSON, or None.
     """
 
     sampling: Sampling
@@ -34,10 +36,11 @@ class Fields:
     seed: int | None = None
     told: int | None = None
     variables: Mapping[str, Any]
+    schema: str | None = None
 
 
 _OTHER_SERVER = "use a vLLM, SGLang or llama.cpp server (backend: openai) for it"
-_SCHEMA = f"this backend does not constrain output; leave it out or {_OTHER_SERVER}"
+_SCHEMA = f"this backend constrains output by response_format json_schema alone; leave it out or {_OTHER_SERVER}"
 _TOOLS = f"this backend does not call tools; leave it out or {_OTHER_SERVER}"
 _SAMPLER = f"this backend does not sample that way; leave it out or {_OTHER_SERVER}"
 _TEMPLATE = "the chat template is the model's own; set it in the model's folder"
@@ -97,12 +100,15 @@ def parse(body: Mapping[str, Any], *, vocabulary: int, generation: Any = None, t
         seed=_seed(body),
         told=wanted if body.get("logprobs") else None,
         variables=_variables(body),
+        schema=_schema(body),
     )
 
 
 def _refuse(body: Mapping[str, Any]) -> None:
     for name, way_out in REFUSED.items():
         value = body.get(name)
+        if name == "response_format" and isinstance(value, Mapping) and value.get("type") == "json_schema":
+            continue
         if value and value not in _HARMLESS.get(name, ()):
             raise RequestError(f"{name}: {way_out}", param=name, code="unsupported_parameter")
 
@@ -185,6 +191,18 @@ def _variables(body: Mapping[str, Any]) -> dict[str, Any]:
         raise _bad("chat_template_kwargs", value, f"it must be an object without {', '.join(sorted(_RESERVED))}")
     effort = body.get("reasoning_effort")
     return {**({} if effort is None else {"reasoning_effort": effort}), **value}
+
+
+def _schema(body: Mapping[str, Any]) -> str | None:
+    """The schema of a `json_schema` format; the other formats have been refused by now or ask for nothing."""
+    told = body.get("response_format")
+    if not isinstance(told, Mapping) or told.get("type") != "json_schema":
+        return None
+    named = told.get("json_schema")
+    schema = named.get("schema") if isinstance(named, Mapping) else None
+    if not isinstance(schema, Mapping) or not schema:
+        raise _bad("response_format", told, "json_schema must hold a `schema`, an object")
+    return json.dumps(schema)
 
 
 def _bad(name: str, value: Any, wish: str) -> RequestError:

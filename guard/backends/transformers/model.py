@@ -7,7 +7,7 @@ passes: it is what tests of cancelling measure, instead of time.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,12 @@ from guard.errors import ConfigError
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """`logits` [vocabulary] after the last token fed; `hidden` [width], its last hidden state, if it was asked for."""
+    """`logits` [vocabulary] after the last token fed; `hidden` [width], its last hidden state, if it was asked for;
+    `state` [width], its hidden state at the model's `layer`, if one is set."""
 
     logits: torch.Tensor
     hidden: torch.Tensor | None = None
+    state: torch.Tensor | None = None
 
 
 class LocalModel:
@@ -33,11 +35,15 @@ class LocalModel:
     Args:
         model: a transformers model in eval mode, on its device.
         hidden: whether every pass also yields the last hidden state (transformers' ``hidden_states[-1]``).
+
+    Attributes:
+        layer: the index into ``hidden_states`` that every pass also yields the state of; None: none.
     """
 
     def __init__(self, model: Any, *, hidden: bool = False) -> None:
         self._model = model
         self._hidden = hidden
+        self.layer: int | None = None
         keeps = "logits_to_keep" in inspect.signature(model.forward).parameters
         self._extra: dict[str, Any] = {"logits_to_keep": 1} if keeps else {}
         self.device: torch.device = model.device
@@ -54,6 +60,28 @@ class LocalModel:
         """Size of the logits."""
         size: int = self._config.vocab_size
         return size
+
+    @property
+    def width(self) -> int:
+        """Numbers in a hidden state."""
+        size: int = self._config.hidden_size
+        return size
+
+    @property
+    def depth(self) -> int:
+        """The last index into ``hidden_states``: there is one behind every layer, and the embedding is 0."""
+        layers: int = self._config.num_hidden_layers
+        return layers
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The model's configuration."""
+        told: dict[str, Any] = self._model.config.to_dict()
+        return told
+
+    def parameters(self) -> Iterator[tuple[str, torch.Tensor]]:
+        """Its tensors by name, in the model's order."""
+        yield from self._model.named_parameters()
 
     @property
     def generation(self) -> Any:
@@ -76,10 +104,24 @@ class LocalModel:
             input_ids=fed,
             past_key_values=cache,
             use_cache=True,
-            output_hidden_states=self._hidden,
+            output_hidden_states=self._hidden or self.layer is not None,
             **self._extra,
         )
-        return Output(out.logits[0, -1], out.hidden_states[-1][0, -1] if self._hidden else None)
+        hidden = out.hidden_states[-1][0, -1] if self._hidden else None
+        state = None if self.layer is None else out.hidden_states[self.layer][0, -1]
+        return Output(out.logits[0, -1], hidden, state)
+
+    def states(self, rows: Sequence[Sequence[int]], layer: int) -> torch.Tensor:
+        """[rows, longest, width]: the hidden states of whole texts at a layer; behind a shorter text's end, anything.
+
+        One pass without a cache: for training.
+        """
+        longest = max(map(len, rows))
+        fed = torch.tensor([[*row, *[0] * (longest - len(row))] for row in rows], device=self.device)
+        real = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in rows], device=self.device)
+        out = self._model(input_ids=fed, attention_mask=real, use_cache=False, output_hidden_states=True, **self._extra)
+        states: torch.Tensor = out.hidden_states[layer]
+        return states
 
 
 def load(model: str, *, tokenizer: str | None, dtype: str, device: str, hidden: bool) -> tuple[LocalModel, Any]:

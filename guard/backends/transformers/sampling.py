@@ -43,13 +43,15 @@ class Sampling:
 @dataclass(frozen=True, slots=True)
 class Step:
     """One chosen token, its log-probability and the entropy it was chosen under (nats), the best alternatives (best
-    first), and the hidden state [width] that it was predicted from, if the engine was asked for it."""
+    first), the hidden state [width] that it was predicted from, if the engine was asked for it, and what the model's
+    probe makes of that place, if it has one."""
 
     id: int
     logprob: float
     entropy: float
     top: tuple[tuple[int, float], ...] = ()
     hidden: torch.Tensor | None = None
+    probe: float | None = None
 
 
 class Sampler:
@@ -63,14 +65,19 @@ class Sampler:
         else:
             self._random.manual_seed(seed % 2**63)
 
-    def pick(self, output: Output, prompt: Sequence[int], turn: Sequence[int]) -> Step:
-        """The next token after `prompt` and `turn`. Raises UpstreamError for logits that are not numbers."""
+    def pick(
+        self, output: Output, prompt: Sequence[int], turn: Sequence[int], only: torch.Tensor | None = None
+    ) -> Step:
+        """The next token after `prompt` and `turn`, one of the ids `only` if they are told.
+
+        Raises UpstreamError for logits that are not numbers.
+        """
         logits = output.logits.float()
         logprobs = torch.log_softmax(logits, -1)
         entropy = float(torch.special.entr(logprobs.exp()).sum())
         if math.isnan(entropy):
             raise UpstreamError("the model's logits are not numbers (NaN): try dtype 'float32'", status=500)
-        chosen = self._choose(self._shaped(logits, prompt, turn))
+        chosen = self._choose(_among(self._shaped(logits, prompt, turn), only))
         return Step(chosen, float(logprobs[chosen]), entropy, self._top(logprobs), output.hidden)
 
     def _top(self, logprobs: torch.Tensor) -> tuple[tuple[int, float], ...]:
@@ -114,3 +121,11 @@ class Sampler:
             chances = logits.softmax(-1)
             logits = logits.masked_fill(chances < how.min_p * chances.max(), -math.inf)
         return logits
+
+
+def _among(logits: torch.Tensor, only: torch.Tensor | None) -> torch.Tensor:
+    """The logits of these ids; all others cannot be chosen."""
+    if only is None:
+        return logits
+    only = only.to(logits.device)
+    return torch.full_like(logits, -math.inf).index_copy(0, only, logits[only])

@@ -40,10 +40,18 @@ class Sequence:
 
     def retarget(self, ids: Ids[int]) -> None:
         """Become `ids`, keeping what the cache has of their beginning."""
-        same = zip(self.ids[: self.cached], ids, strict=False)
-        shared = next((i for i, (old, new) in enumerate(same) if old != new), min(self.cached, len(ids)))
-        self._cut(min(shared, len(ids) - 1))
+        self._cut(min(self._same(ids), len(ids) - 1))
         self.ids = list(ids)
+
+    def spares(self, ids: Ids[int]) -> int:
+        """How many of `ids` it would not have to read if it were to become them."""
+        keep = min(self._same(ids), len(ids) - 1)
+        return keep if keep == self.cached or (keep and _croppable(self._cache)) else 0
+
+    def _same(self, ids: Ids[int]) -> int:
+        """Ids at the beginning that the cache holds."""
+        same = zip(self.ids[: self.cached], ids, strict=False)
+        return next((i for i, (old, new) in enumerate(same) if old != new), min(self.cached, len(ids)))
 
     def feed(self, limit: int) -> Output | None:
         """Let the model read up to `limit` pending ids: what it says about the next one, or None if some are left."""

@@ -169,7 +169,9 @@ class Writer:
 
 def _token(piece: _Piece) -> Token:
     step = piece.step
-    return Token(id=step.id, text=piece.text, logprob=step.logprob, entropy=step.entropy, top=step.top)
+    return Token(
+        id=step.id, text=piece.text, logprob=step.logprob, entropy=step.entropy, top=step.top, probe=step.probe
+    )
 
 
 def _until(pieces: Iterator[_Piece], size: int) -> Iterator[_Piece]:

@@ -65,6 +65,17 @@ class Verdict(BaseModel):
 
 SCHEMA: dict[str, Any] = Verdict.model_json_schema()
 
+BOUNDED: dict[str, Any] = SCHEMA | {
+    "properties": {
+        name: field | ({"maxLength": MAX_WORDS} if field["type"] == "string" and "enum" not in field else {})
+        for name, field in SCHEMA["properties"].items()
+    }
+}
+"""The same for a model that is held to it token by token: no text gets so long that it is no verdict any more."""
+
+WRONG = ("contradicted", "unsupported")
+"""The verdicts that lead to a finding."""
+
 
 def parse(text: str) -> Verdict:
     """The verdict that a supervisor's answer is. Raises SupervisorError, which repeats none of it."""
@@ -78,7 +89,7 @@ def parse(text: str) -> Verdict:
 
 def findings(verdict: Verdict, passages: Sequence[Passage]) -> tuple[Finding, ...]:
     """What a verdict amounts to: at most one finding, about the whole segment."""
-    if verdict.verdict in ("supported", "not_a_claim"):
+    if verdict.verdict not in WRONG:
         return ()
     quote, sources = _found(verdict.quote, passages)
     correction = _sayable(verdict.correction) if quote and sources - {"user"} else ""

@@ -1,0 +1,69 @@
+"""`guard train ...`: what is trained from labelled text, on a model of one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from guard.errors import MissingExtra
+
+if TYPE_CHECKING:
+    from guard.train.probe import Report
+
+train_app = typer.Typer(help="Train on labelled text.", no_args_is_help=True)
+
+
+@train_app.callback()
+def train() -> None:
+    """Keeps `probe` a command of its own while there is no other."""
+
+
+@train_app.command()
+def probe(
+    model: Annotated[str, typer.Option(help="The policy model: a directory or a hub name.")],
+    spans: Annotated[list[Path], typer.Option(help="Labelled answers, JSON lines; may be repeated.")],
+    out: Annotated[Path, typer.Option(help="Safetensors file to write.")],
+    layer: Annotated[int | None, typer.Option(help="Hidden layer; 0: embedding.  [default: at 3/4 depth]")] = None,
+    folds: Annotated[int, typer.Option(min=2, max=100, help="Parts to cross-validate in, by source.")] = 5,
+    dtype: Annotated[str, typer.Option(help="Precision to load the model in: auto or a torch name.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
+) -> None:
+    """Train a probe: tells from a local model's hidden states where it is making something up."""
+    try:
+        from guard.train.probe import Wanted
+        from guard.train.probe import train as fit
+    except ModuleNotFoundError as error:
+        raise MissingExtra(f"training needs {error.name!r}: pip install 'premise-guard[local]' numpy") from None
+    wanted = Wanted(model=model, spans=spans, out=out, layer=layer, folds=folds, dtype=dtype, device=device)
+    print(said(fit(wanted, _bar)))
+    print(f"written: {out}")
+
+
+def said(report: Report) -> str:
+    """The report in a few lines."""
+    found = report.figures
+    skipped = f", {report.skipped} empty or too long left out" if report.skipped else ""
+    return "\n".join(
+        (
+            f"{report.answers} answers of {report.sources} sources{skipped}; "
+            f"{report.made_up} of {report.tokens} tokens made up; layer {report.layer}",
+            "AUROC on sources not trained on:",
+            f"  tokens      {found.tokens:.3f}   by place in the answer alone {found.token_place:.3f}",
+            f"  statements  {found.statements:.3f}   by place alone {found.place:.3f}, by length {found.length:.3f}",
+            f"              {found.in_place:.3f}   against statements of the same place",
+        )
+    )
+
+
+@contextmanager
+def _bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True)) as progress:
+        task = progress.add_task(what, total=total)
+        yield lambda done: progress.advance(task, done)
