@@ -176,11 +176,12 @@ def _placed_model(entry: ModelEntry, folder: Path) -> ModelEntry:
 
 
 def _placed_options(entry: _Entry, folder: Path) -> _Entry:
-    """A script is a file; a model or a tokenizer is one where it says so (`./`, `../`), else it may be a hub's name."""
+    """A script and a probe are files; a model or a tokenizer is one where it says so (`./`, `../`), else it may be a
+    hub's name."""
     options = dict(entry.options)
-    for name in ("script", "model", "tokenizer"):
+    for name in ("script", "probe", "model", "tokenizer"):
         value = options.get(name)
-        if isinstance(value, str) and (name == "script" or value.startswith(("./", "../"))):
+        if isinstance(value, str) and (name in ("script", "probe") or value.startswith(("./", "../"))):
             options[name] = str(folder / value)
     return entry.model_copy(update={"options": options})
 

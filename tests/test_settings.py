@@ -110,7 +110,7 @@ def test_files_are_found_beside_the_file_that_names_them(tmp_path: Path) -> None
     text = """
 models:
   - {name: s, backend: scripted, script: s.yaml, policy: mine.yaml}
-  - {name: t, backend: transformers, model: ./model, tokenizer: ../tokenizer}
+  - {name: t, backend: transformers, model: ./model, tokenizer: ../tokenizer, probe: p.safetensors}
   - {name: h, backend: transformers, model: Qwen/Qwen3-8B, policy: strict}
 policies: {default: mine.yaml, allowed: [strict, mine.yaml, nope.yaml]}
 server: {client_keys_file: keys}
@@ -118,7 +118,8 @@ server: {client_keys_file: keys}
     settings = read_settings(write(tmp_path, text))
     scripted, local, hub = settings.models
     assert (scripted.options, scripted.policy) == ({"script": str(tmp_path / "s.yaml")}, str(tmp_path / "mine.yaml"))
-    assert local.options == {"model": str(tmp_path / "model"), "tokenizer": str(tmp_path / "../tokenizer")}
+    placed = {"model": "model", "tokenizer": "../tokenizer", "probe": "p.safetensors"}
+    assert local.options == {name: str(tmp_path / place) for name, place in placed.items()}
     assert (hub.options, hub.policy) == ({"model": "Qwen/Qwen3-8B"}, "strict")
     mine = str(tmp_path / "mine.yaml")
     assert (settings.policies.default, settings.policies.allowed) == (mine, ("strict", mine, "nope.yaml"))

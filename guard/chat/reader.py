@@ -18,13 +18,14 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from guard.backends import Item, Usage
 from guard.chat.chunks import Choice, Chunk, Text, arguments, decode, only, parts, texts
 from guard.chat.introduction import Introduction
+from guard.chat.logprobs import tokens, without_logprobs
 from guard.chat.progress import Mark, Progress
 from guard.chat.rest import rest, without_usage
 from guard.chat.sse import EVENT_LIMIT, EventReader
@@ -51,6 +52,7 @@ class Reader:
         continuation: how a cut turn is continued, for `Opened`.
         collector: takes token ids out of the chunks, where they were asked for.
         scrub: takes secrets out of an upstream's own words, before any of them is repeated.
+        hide: the client did not ask for the log-probabilities that come, and does not get them.
 
     Attributes:
         error: set once the upstream has failed; nothing follows the items returned with it.
@@ -68,6 +70,7 @@ class Reader:
         continuation: Continuation | None = None,
         collector: Collector | None = None,
         scrub: Callable[[bytes], bytes] = bytes,
+        hide: bool = False,
     ) -> None:
         self.error: UpstreamError | None = None
         self.done = False
@@ -76,6 +79,7 @@ class Reader:
         self._forms = forms
         self._collector = collector
         self._scrub = scrub
+        self._hide = hide
         self._events = EventReader()
         self._opening: list[Item] | None = [(i, Opened(number, continuation)) for i in choices.values()]
         self._states = {theirs: Progress(ours, splitter()) for theirs, ours in choices.items()}
@@ -168,6 +172,8 @@ class Reader:
     def _kept(self, chunk: Chunk, data: bytes, raw: bytes | None) -> tuple[bytes, bytes | None]:
         """What of an event goes on: its data, and its bytes if they are kept."""
         raw = raw if self._number == 0 else None
+        if self._hide:
+            data, raw = without_logprobs(data, raw)
         return (data, raw) if self._collector is None else self._collector.take(chunk, data, raw)
 
     def _unreadable(self, data: bytes, error: Exception) -> None:
@@ -250,7 +256,7 @@ class Reader:
                 self._pieces(state, state.feed(words, Mark(raw, logprobs, data, position)), items)
                 return
             self._flush(state, items)  # reasoning has a field of its own: the content needs no splitting
-        items.append((state.index, Delta(self._number, channel, words, raw, form, (), logprobs)))
+        items.append((state.index, self._delta(channel, words, raw, form, logprobs)))
 
     def _pieces(self, state: Progress, pieces: list[Piece], items: list[Item]) -> None:
         for piece in pieces:
@@ -266,13 +272,19 @@ class Reader:
 
     def _piece(self, state: Progress, kind: str, text: str, raw: bytes | None, logprobs: Any) -> Event | None:
         if kind == "content":
-            return Delta(self._number, "content", text, raw, "content", (), logprobs)
+            return self._delta("content", text, raw, "content", logprobs)
         form = self._forms.setdefault(state.index, "inline")
         if kind == "reasoning":
-            return Delta(self._number, "reasoning", text, raw, form, (), logprobs)
+            return self._delta("reasoning", text, raw, form, logprobs)
         if form != "inline":  # a raw completion of a turn whose reasoning has a field: the client knows no tags
             return None
         return Extra(self._number, raw, text, "open" if kind == "open" else "close")
+
+    def _delta(
+        self, channel: Literal["reasoning", "content"], text: str, raw: bytes | None, form: str, logprobs: Any
+    ) -> Delta:
+        told = None if self._hide else logprobs
+        return Delta(self._number, channel, text, raw, form, tokens(logprobs, text), told)
 
     def _flush(self, state: Progress, items: list[Item]) -> None:
         if state.splitter is not None:

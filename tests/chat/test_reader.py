@@ -10,6 +10,7 @@ from guard.backends import Item, Usage
 from guard.chat.reader import Reader
 from guard.chat.tags import Start, TagSplitter
 from guard.core.events import Delta, Extra, Finished, Opened, ToolDelta
+from guard.core.types import Token
 from guard.errors import UpstreamDisconnected, UpstreamError
 
 STOP: dict[str, Any] = {"finish_reason": "stop"}
@@ -164,7 +165,8 @@ def test_what_carries_nothing_is_passed_on_as_it_is() -> None:
 def test_log_probabilities_travel_with_their_delta() -> None:
     logprobs = {"content": [{"token": "Hi", "logprob": -0.5}]}
     data = chunk({"content": "Hi"}, logprobs=logprobs)
-    assert events(data, END)[0] == Delta(0, "content", "Hi", data, "content", (), logprobs)
+    token = Token(id=-1, text="Hi", logprob=-0.5)
+    assert events(data, END)[0] == Delta(0, "content", "Hi", data, "content", (token,), logprobs)
 
 
 def test_inline_reasoning() -> None:

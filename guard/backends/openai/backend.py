@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from guard.backends import ChatRequest, Options, Verbatim, estimate_tokens
@@ -48,7 +49,10 @@ class OpenAIBackend:
 
     def begin(self, request: ChatRequest) -> OpenAITurn:
         """A turn for this request; nothing is sent yet."""
-        return OpenAITurn(request, self._options, self._upstream, self._template, self._prober)
+        hide = self._options.logprobs and request.prompt is None and not request.body.get("logprobs")
+        if hide:
+            request = replace(request, body={**request.body, "logprobs": True})
+        return OpenAITurn(request, self._options, self._upstream, self._template, self._prober, hide=hide)
 
     @property
     def keyed(self) -> bool:

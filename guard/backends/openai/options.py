@@ -43,6 +43,8 @@ class OpenAIOptions(Options):
             (`guard.chat.prefill`) is taken at its word.
         token_route: where a `token_exact` continuation goes: `/completions` (vLLM), or `input_ids` of the chat route
             (SGLang), which keeps tools and formats.
+        logprobs: ask for log-probabilities, for checks that read them, also where the client does not; it then gets
+            none. Only for servers that tell them with every request (some refuse them, or tools beside them).
         headers: sent with every request.
         verify: check the server's TLS certificate.
     """
@@ -59,6 +61,7 @@ class OpenAIOptions(Options):
     continuation: Best = "auto"
     prefill: Literal["auto"] | Dialect = "auto"
     token_route: Route = "completions"  # noqa: S105 (a route, no secret)
+    logprobs: bool = False
     headers: Mapping[str, str] = Field(default_factory=dict, repr=False)
     timeouts: Timeouts = Timeouts()
     verify: bool = True

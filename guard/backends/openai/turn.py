@@ -36,7 +36,8 @@ from guard.errors import UpstreamError
 
 class OpenAITurn:
     """See `guard.backends.Turn`. Holds which field reasoning came in, so that a continued turn stays with it, and the
-    token ids of its choices where they were asked for."""
+    token ids of its choices where they were asked for. `hide`: the request asks for log-probabilities that its client
+    does not want."""
 
     def __init__(
         self,
@@ -45,10 +46,13 @@ class OpenAITurn:
         upstream: Upstream,
         template: Template | None,
         prober: Prober,
+        *,
+        hide: bool = False,
     ) -> None:
         self._request = request
         self._options = options
         self._upstream = upstream
+        self._hide = hide
         self._ways = Ways(request, options, upstream, template, prober)
         self._headers: Mapping[str, str] = {}
         self._forms: dict[int, str] = {}
@@ -159,6 +163,7 @@ class OpenAITurn:
             continuation=way.call.continuation,
             collector=Collector(tapes, strip=strip) if tapes else None,
             scrub=lambda text: self._upstream.scrub(text, self._request.headers),
+            hide=self._hide,
         )
 
     def _form(self, choice: int) -> str:
