@@ -22,11 +22,11 @@ $(BIN)/python:
 # torch goes first when it comes from an index of its own, so that nothing else is looked for there.
 $(VENV)/run.stamp: pyproject.toml | $(BIN)/python
 	$(if $(TORCH_INDEX),$(PIP) install "$(TORCH)" --index-url "$(TORCH_INDEX)")
-	$(PIP) install -q -e '.[local,hosted]'
+	$(PIP) install -q -e '.[local,hosted,encoder]'
 	touch $@
 
 $(VENV)/dev.stamp: pyproject.toml $(VENV)/run.stamp
-	$(PIP) install -q -e '.[local,hosted,dev]'
+	$(PIP) install -q -e '.[local,hosted,encoder,dev]'
 	touch $@
 
 run: $(VENV)/run.stamp
@@ -76,7 +76,7 @@ llama-server: .cache/llama/llama-server $(VENV)/llama.stamp
 	PYTHON="$(CURDIR)/$(BIN)/python" $< $(@D)
 
 $(VENV)/llama.stamp: $(VENV)/dev.stamp
-	$(PIP) install -q -e '.[local,hosted,dev,llama]'
+	$(PIP) install -q -e '.[local,hosted,encoder,dev,llama]'
 	touch $@
 
 clean:

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parent.parent
 MODULES = sorted((ROOT / "guard").rglob("*.py"))
 PLUGINS = [(family, name) for family in ("checks", "backends", "exporters") for name in registry.names(family)]
 IMPURE = {"asyncio", "time", "random", "logging", "os", "socket", "uuid", "datetime", "threading", "secrets", "io"}
-HEAVY = ("torch", "transformers", "litellm", "outlines", "openai", "psycopg")
+HEAVY = ("torch", "transformers", "litellm", "outlines", "onnxruntime", "tokenizers", "openai", "psycopg")
 
 
 def path_of(module: Path) -> str:

@@ -57,7 +57,7 @@ def main() -> None:
             "format": FORMAT,
             "features": NAMES,
             "calibration": {"slope": round(slope, 4), "shift": round(shift, 4)},
-            "about": {"trained_on": _sources(options.folder), "cross_validated": report},
+            "about": {"trained_on": sources_of(options.folder), "cross_validated": report},
             "words": {"unseen": unseen, "rarity": rarity, "hint": table},
             "trees": arrays(booster),
         }
@@ -164,7 +164,8 @@ def controls(answers: Sequence[Answer], scored: Scored) -> dict[str, float]:
     }
 
 
-def _sources(folder: Path) -> list[dict[str, str]]:
+def sources_of(folder: Path, trained_on: Sequence[str] = TRAINED_ON) -> list[dict[str, str]]:
+    """Name, hash and licence of the files that were learned from."""
     return [
         {
             "file": path.name,
@@ -172,7 +173,7 @@ def _sources(folder: Path) -> list[dict[str, str]]:
             "licence": next((text for name, text in LICENCES.items() if path.stem.startswith(name)), "unknown"),
         }
         for path in sorted(folder.glob("*.jsonl"))
-        if path.stem in TRAINED_ON
+        if path.stem in trained_on
     ]
 
 

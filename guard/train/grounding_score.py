@@ -20,7 +20,7 @@ TOKEN = re.compile(r"\w+|[^\w\s]")
 Floats = NDArray[np.float64]
 
 
-def auroc(labels: Sequence[bool], scores: Sequence[float]) -> float:
+def auroc(labels: Sequence[bool] | NDArray[np.bool_], scores: Sequence[float] | Floats) -> float:
     """The chance that a bad one scores higher than a good one; 0.5 where there is only one kind."""
     y, s = np.array(labels, bool), np.array(scores, np.float64)
     if y.all() or not y.any():
@@ -66,6 +66,7 @@ def measure(scored: Scored) -> dict[str, float]:
     claims = [i for i, row in enumerate(scored.rows) if row.claim]
     return {
         "auroc": _percent(auroc(bad, tops)),
+        "balanced": _percent(_balanced(tops, bad)),
         "segment_auroc": _percent(auroc([row.bad for row in scored.rows], scored.scores)),
         "claim_auroc": _percent(auroc([scored.rows[i].bad for i in claims], [scored.scores[i] for i in claims])),
         "f1": _percent(f1),
@@ -75,11 +76,34 @@ def measure(scored: Scored) -> dict[str, float]:
     }
 
 
+def interval(scored: Scored, resamples: int = 200) -> dict[str, list[float]]:
+    """95 % intervals of three of `measure`'s figures, over draws of sources with all of their answers."""
+    found = list(scored.by_answer())
+    tops = np.array([max(score for _, score in rows) for _, rows in found])
+    bad = np.array([scored.answers[at].bad for at, _ in found])
+    weights = np.array([scored.weights[at] for at, _ in found])
+    sources = {name: i for i, name in enumerate(dict.fromkeys(scored.answers[at].group for at, _ in found))}
+    source = np.array([sources[scored.answers[at].group] for at, _ in found])
+    place = {at: i for i, (at, _) in enumerate(found)}
+    of_row = np.array([place[row.answer] for row in scored.rows])
+    sizes, right = (np.array(values) for values in _lengths(scored))
+    rng, drawn = np.random.default_rng(0), []
+    for _ in range(resamples):
+        times = np.bincount(rng.integers(0, len(sources), len(sources)), minlength=len(sources))[source]
+        f1, _at = best_f1(tops, weights * times, weights * times * bad)
+        span, _at = best_f1(scored.scores, sizes * times[of_row], right * times[of_row])
+        drawn.append((auroc(np.repeat(bad, times), np.repeat(tops, times)), f1, span))
+    low, high = np.percentile(np.array(drawn), (2.5, 97.5), axis=0)
+    return {n: [_percent(x), _percent(y)] for n, x, y in zip(("auroc", "f1", "span_f1"), low, high, strict=True)}
+
+
 def _percent(value: float) -> float:
     return round(100 * value, 1)
 
 
-def best_f1(scores: Sequence[float], sizes: Sequence[float], right: Sequence[float]) -> tuple[float, float]:
+def best_f1(
+    scores: Sequence[float] | Floats, sizes: Sequence[float] | Floats, right: Sequence[float] | Floats
+) -> tuple[float, float]:
     """The best F1 over thresholds and where; `sizes` is what flagging each costs, `right` how much of it is right."""
     order = np.argsort(-np.array(scores, np.float64), kind="stable")
     s, size, hit = (np.array(values, np.float64)[order] for values in (scores, sizes, right))
@@ -89,14 +113,28 @@ def best_f1(scores: Sequence[float], sizes: Sequence[float], right: Sequence[flo
     return float(f1[best]), float(s[best])
 
 
+def _balanced(scores: Sequence[float], bad: Sequence[bool]) -> float:
+    """The best balanced accuracy over thresholds: the mean of what is found of bad ones and left of good ones."""
+    s, y = np.array(scores, np.float64), np.array(bad, bool)
+    if y.all() or not y.any():
+        return 0.5
+    best = max((float((s[y] >= at).mean() + (s[~y] < at).mean()) for at in np.unique(s)), default=1.0)
+    return best / 2
+
+
 def _span_f1(scored: Scored) -> tuple[float, float]:
+    return best_f1(scored.scores, *_lengths(scored))
+
+
+def _lengths(scored: Scored) -> tuple[list[float], list[float]]:
+    """The characters of each row, and how many of them are labelled wrong, both weighted."""
     sizes, right = [], []
     for row in scored.rows:
         weight = scored.weights[row.answer]
         spans = scored.answers[row.answer].spans
         sizes.append(weight * (row.end - row.start))
         right.append(weight * sum(max(0, min(row.end, b) - max(row.start, a)) for a, b in spans))
-    return best_f1(scored.scores, sizes, right)
+    return sizes, right
 
 
 def streaming(scored: Scored, most: float) -> dict[str, float]:

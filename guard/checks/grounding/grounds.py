@@ -15,6 +15,7 @@ from guard.checks.grounding.features import Past, features
 from guard.checks.grounding.passages import Index
 from guard.checks.grounding.statement import Lexicon, Statement, read
 from guard.checks.grounding.words import is_other_language, stems
+from guard.core.claims import asks_for_invention
 from guard.core.types import Channel, Evidence, Segment
 
 _SAMPLE = 4000
@@ -37,11 +38,11 @@ class Reading:
 class Grounds:
     """What statements of one request are held against.
 
-    `why` says in a few words why nothing can be, or is "".
+    `why` says in a few words why nothing can be, or is "". `by_tools`: whether what tools return alone is enough.
     """
 
-    def __init__(self, evidence: Evidence, lexicon: Lexicon) -> None:
-        self.why = _why_not(evidence)
+    def __init__(self, evidence: Evidence, lexicon: Lexicon, *, by_tools: bool = True) -> None:
+        self.why = _why_not(evidence, by_tools)
         self.evidence = evidence
         self.index = Index(() if self.why else evidence.passages)
         self._question = frozenset(stems(question_of(evidence)))
@@ -72,12 +73,14 @@ class Grounds:
         return past
 
 
-def _why_not(evidence: Evidence) -> str:
+def _why_not(evidence: Evidence, by_tools: bool) -> str:
     if not evidence.passages and evidence.unreadable:
         return f"only {', '.join(sorted(set(evidence.unreadable)))}"
     if evidence_length(evidence) < LEAST_EVIDENCE:
         return "little or no evidence"
-    if not gives_material(evidence):
+    if not gives_material(evidence, by_tools=by_tools):
         return "no material to answer from"
+    if asks_for_invention(evidence):
+        return "the request asks for invention"
     material = [passage.text[:_SAMPLE] for passage in evidence.passages if len(passage.text) >= LEAST_EVIDENCE]
     return "evidence in another language" if material and all(map(is_other_language, material)) else ""

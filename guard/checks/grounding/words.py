@@ -43,7 +43,7 @@ NUMBER_WORDS = {
     if word != "one"  # more often a pronoun
 } | {"thirty": "30", "forty": "40", "fifty": "50", "sixty": "60", "hundred": "100", "thousand": "1000"}
 
-_OPPOSED = (
+OPPOSED = (
     "increase/decrease more/less/fewer higher/lower high/low before/after always/never all/none first/last up/down "
     "above/below large/small larger/smaller long/short longer/shorter early/late earlier/later best/worst old/new "
     "older/younger positive/negative good/bad better/worse hot/cold warm/cool same/different easy/difficult/hard "
@@ -97,7 +97,7 @@ HEDGES = stemmed(
 FIRM = stemmed("must always never all every only definitely certainly exactly entirely completely guarantee")
 OPPOSITES: dict[str, frozenset[str]] = {}
 """A stem's opposites."""
-for _group in _OPPOSED.split():
+for _group in OPPOSED.split():
     _stems = [stem(word) for word in _group.split("/")]
     for _at, _one in enumerate(_stems):
         _others = frozenset(_stems[1:] if _at == 0 else _stems[:1]) - {_one}
