@@ -25,8 +25,7 @@ from guard.checks import Check, Context, NotApplicable, Result, Spend
 from guard.core import events as ev
 from guard.core.policy import Policy
 from guard.core.session import Session
-from guard.core.spelling import spelled
-from guard.core.types import Channel, Evidence, Interruption, Resume, Segment, Spelled
+from guard.core.types import Channel, Evidence, Interruption, Resume, Segment
 from guard.core.usage import Ledger
 from guard.errors import GuardError, UpstreamDisconnected, UpstreamError
 
@@ -253,12 +252,9 @@ class Relay:
         def standing() -> tuple[Segment, ...]:
             return tuple(other for other in session.kept if other.id < segment.id)
 
-        def tokens(of: Segment) -> Spelled:
-            return spelled(session, of)
-
         memo = self._memos.setdefault((choice, check), {})
         if self._checks[check].inline:
-            return Context(evidence=self._evidence, memo=memo, standing=standing, tokens=tokens)
+            return Context(evidence=self._evidence, memo=memo, standing=standing, tokens=session.tokens)
 
         def spend(tokens: int) -> None:
             for observer in self._observers:
@@ -273,7 +269,7 @@ class Relay:
             memo=memo,
             standing=standing,
             preceding=lambda: session.before(segment),
-            tokens=tokens,
+            tokens=session.tokens,
             ask=ask if self._ask is not None else None,
             spend=spend,
         )

@@ -34,9 +34,10 @@ from guard.core.events import Command
 from guard.core.log import Log
 from guard.core.premise import Tokens, builds_on, premise, tokens
 from guard.core.resume import Join, Seam
+from guard.core.spelling import spelled
 from guard.core.tape import split_logprobs
 from guard.core.turn import Cut, Text, Turn
-from guard.core.types import Channel, Finding, GuardEvent, Resume, Segment, Status, Verdict
+from guard.core.types import Channel, Finding, GuardEvent, Resume, Segment, Spelled, Status, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +124,12 @@ class Session:
             if channel == segment.channel:
                 break
         return texts
+
+    def tokens(self, segment: Segment) -> Spelled:
+        """How the policy model spelled a segment that stands (`spelling`); () for a tool call."""
+        if segment.channel == "tool_calls":
+            return ()
+        return spelled(self._turn.transcripts[segment.channel], segment)
 
     def receive(self, event: ev.Event) -> list[Command]:
         """Take one event; return the commands it leads to, in order. After the `Finish` nothing does anything."""

@@ -1,6 +1,6 @@
 """The tokens that a segment is spelled with, each at its place in the segment's text.
 
-Knows sessions and their transcripts. Does not know who looks at the tokens, or what they say. Its rules:
+Knows transcripts. Does not know who looks at the tokens, or what they say. Its rules:
 
 1. A token is the segment's if it begins in it; the last one may reach beyond its end.
 2. A token whose text does not stand where it was written (a cut went through it, and other text follows) is left out.
@@ -10,15 +10,13 @@ Knows sessions and their transcripts. Does not know who looks at the tokens, or 
 
 from __future__ import annotations
 
-from guard.core.session import Session
+from guard.core.transcript import Transcript
 from guard.core.types import Segment, Spelled, Token
 
 
-def spelled(session: Session, segment: Segment) -> Spelled:
-    """The tokens of a segment that stands; () for a tool call, and where the upstream tells none."""
-    if segment.channel == "tool_calls":
-        return ()
-    placed = session._turn.transcripts[segment.channel].placed(segment.start, segment.end)
+def spelled(transcript: Transcript, segment: Segment) -> Spelled:
+    """The tokens of a segment of this transcript that stands; () where the upstream tells none."""
+    placed = transcript.placed(segment.start, segment.end)
     return tuple((at - segment.start, token) for at, token in placed if _stands(token, segment, at - segment.start))
 
 

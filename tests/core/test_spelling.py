@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from guard.core import events as ev
-from guard.core.spelling import spelled
 from guard.core.types import Finding, Segment, Spelled, Token
 from tests.core.harness import Harness, bad, policy
 
@@ -29,10 +28,10 @@ def play(scripts: list[list[str]], sizes: list[int], channel: Any) -> tuple[Harn
     seen: Seen = {}
 
     def look(segment: Segment) -> tuple[Finding, ...] | ev.Unchecked:
-        seen[segment.id, segment.start] = (segment.text, spelled(harness.session, segment))
+        seen[segment.id, segment.start] = (segment.text, harness.session.tokens(segment))
         for kept in harness.session.kept:
             if (kept.id, kept.start) in seen and kept.id < segment.id:
-                assert seen[kept.id, kept.start][1] == spelled(harness.session, kept)
+                assert seen[kept.id, kept.start][1] == harness.session.tokens(kept)
         return bad(segment)
 
     harness = Harness(policy(interrupt={"cooldown_segments": 0, "max_per_response": 2}), inline={"quick": look})
@@ -89,7 +88,7 @@ def test_tokens_that_do_not_spell_the_text_are_left_out() -> None:
     told: list[Spelled] = []
 
     def look(segment: Segment) -> tuple[Finding, ...]:
-        told.append(spelled(harness.session, segment))
+        told.append(harness.session.tokens(segment))
         return ()
 
     harness = Harness(policy(), inline={"quick": look})
@@ -101,4 +100,4 @@ def test_tokens_that_do_not_spell_the_text_are_left_out() -> None:
 def test_a_tool_call_has_none() -> None:
     harness = Harness(policy())
     call = Segment(id=0, channel="tool_calls", start=0, end=2, text="{}", attempt=0, tool="find")
-    assert spelled(harness.session, call) == ()
+    assert harness.session.tokens(call) == ()
