@@ -25,7 +25,7 @@ from guard.core import events as ev
 from guard.core.config import Config
 from guard.core.policy import Policy, Watch
 from guard.core.session import Session
-from guard.core.types import Segment, Verdict
+from guard.core.types import Evidence, Segment, Verdict
 from guard.core.use import CheckUse
 from guard.errors import ConfigError
 from guard.evaluation.asking import Models
@@ -52,6 +52,12 @@ def observing(loaded: LoadedPolicy) -> LoadedPolicy:
     """The policy as it would be in shadow: the same checks, thresholds and segments, and nothing acts."""
     watch = {channel: Watch(release="immediate", unit=w.unit) for channel, w in loaded.policy.watch.items()}
     return replace(loaded, policy=loaded.policy.model_copy(update={"mode": "observe", "watch": watch}))
+
+
+def supplied(row: Row) -> Evidence:
+    """What the row's text is held against: its context, which is evidence by what the shape means, and the question."""
+    asked = [{"role": "user", "content": row.question}] if row.question else []
+    return evidence(asked, [row.context] if row.context else [])
 
 
 def messages(row: Row) -> list[dict[str, str]]:
@@ -122,10 +128,9 @@ class Player:
     async def _play(self, row: Row) -> Played:
         policy = self._loaded.policy
         config = Config(session="eval", choice=0, policy=policy, checks=self._loaded.specs, count=len)
-        asked = messages(row)
         beside = self._models.at_once > 1
-        again = self._models.again(asked)
-        turn = Drive(Session(config), self._loaded, evidence(asked), again=again, beside=beside)
+        again = self._models.again(messages(row))
+        turn = Drive(Session(config), self._loaded, supplied(row), again=again, beside=beside)
         finish = await turn.run(self._events(row.text))
         self._models.failed.update(turn.failed)
         assert finish.summary is not None  # a session that ran to its end has one

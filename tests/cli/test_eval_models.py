@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -242,9 +243,16 @@ def test_ctrl_c_ends_it_with_one_line(tmp_path: Path) -> None:
     with server(tmp_path / "s", [answer([NEVER])]) as live:
         words: list[str | Path] = ["grounded", rows(tmp_path), f"--policy={policy(tmp_path, JUDGE)}", *judge(live)]
         command = [sys.executable, "-m", "guard", "eval", *(str(word) for word in words)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT) as running:
-            eventually(lambda: live.backend.open_turns == 4, seconds=30)
-            running.send_signal(signal.SIGINT)
-            out, err = running.communicate(timeout=30)
-        assert (running.returncode, out, err) == (130, "", "guard: stopped\n")
+        pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "cwd": ROOT}
+        # Tests that a shell runs in the background hand down that interrupts are ignored.
+        with subprocess.Popen(
+            command, **pipes, preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+        ) as run:
+            try:
+                eventually(lambda: live.backend.open_turns == 4, seconds=30)
+                run.send_signal(signal.SIGINT)
+                out, err = run.communicate(timeout=30)
+            finally:
+                run.kill()
+        assert (run.returncode, out, err) == (130, "", "guard: stopped\n")
         eventually(lambda: live.backend.open_turns == 0)

@@ -20,7 +20,7 @@ from guard.evaluation.asking import Models
 from guard.evaluation.cases import play as play_live
 from guard.evaluation.driving import Drive, _Meter, _Metered
 from guard.evaluation.judged import Played
-from guard.evaluation.playing import DELTA, Player, by_characters, messages
+from guard.evaluation.playing import DELTA, Player, by_characters, messages, supplied
 from guard.evaluation.predictions import prediction
 from guard.evaluation.rows import Row
 from guard.server.request import evidence
@@ -163,7 +163,8 @@ def test_a_score_at_the_policys_thresholds_reaches_them() -> None:
 def test_the_context_is_evidence_and_the_question_is_the_users() -> None:
     one = row("It is so. It is not.", context="It is so.", question="Is it?")
     assert messages(one) == [{"role": "system", "content": "It is so."}, {"role": "user", "content": "Is it?"}]
-    assert evidence(messages(one)).question == "Is it?"
+    assert [(p.source, p.text) for p in supplied(one).passages] == [("evidence", "It is so."), ("user", "Is it?")]
+    assert supplied(one).question == "Is it?"
     assert [s.flagged for s in play(loaded("reading"), one).segments] == [False, True]
     (alone,) = play(loaded("reading"), row("It is so.")).segments
     assert [(h.status, h.why) for h in alone.heard] == [("not_applicable", "no evidence")]
