@@ -20,11 +20,22 @@ SHORT_QUESTION = 400
 """A last user message of no more characters is the question; of a longer one, only its first and last lines are."""
 _EDGE = 150
 _NAMED = re.compile(
-    r"\b(?:passages?|contexts?|documents?|articles?|excerpts?|transcripts?|records?|search results?|knowledge base|"
-    r"(?:the|this) (?:following|text|data|report|page|e-?mail|review|facts)|"
+    r"\b(?:passages?|contexts?|documents?|articles?|excerpts?|transcripts?|records|search results?|knowledge base|"
+    r"(?:the|this) (?:text|report|page|e-?mail|review|facts)|this (?:data|record)|"
+    r"the following (?:[\w-]+ ){0,2}?(?:texts?|information|contents?|notes|conversation|dialogue|messages?|story|news|"
+    r"facts|data|report|page|e-?mails?|reviews?|description|profile|table|json|record|log|paragraphs?|extracts?|sources?|"
+    r"references?|material|abstract|paper|contract|terms|menu|recipe|schedule|handbook|manual|guide(?:lines)?|policy|"
+    r"policies|faq)\b|"
     r"(?:text|information|data) (?:below|above|provided)|based (?:only|solely) on|retrieved)\b",
     re.I,
 )
+"""What is given to answer from. Not "the following" alone: a problem to be solved says that too."""
+_PASSAGES = re.compile(
+    r"\b(?:passages?|documents?|articles?|excerpts?|transcripts?|search results?|knowledge base)\b", re.I
+)
+_FORMULA = re.compile(r"\$[^$\n]{1,200}\$|\\\(|\\begin\{")
+_HOW_MANY = re.compile(r"\bhow (?:many|much)\b[^.?!]{0,200}\?\s*$", re.I)
+"""With `_FORMULA`, signs of a problem to be worked out: its answer is all numbers that it does not have."""
 _ASKED = re.compile(r"\b(?:based on|according to|summari[sz]e|from this)\b", re.I)
 """In a system message these are instructions as often as not ("based on the player's last action")."""
 _COURTESIES = stemmed("thanks thank please great ok okay yes hi hello way now tell give show want like know make")
@@ -70,7 +81,18 @@ def _is_asked(one: Passage, evidence: Evidence) -> bool:
 def _is_material(one: Passage) -> bool:
     if one.source in ("evidence", "tool"):
         return True
-    return bool(_NAMED.search(one.text) or (one.source == "user" and _ASKED.search(one.text)))
+    if one.source == "user":
+        return _is_given(one.text)
+    return bool(_NAMED.search(one.text))
+
+
+def _is_given(text: str) -> bool:
+    """Whether a user's text brings something to answer from, and is no problem to be worked out."""
+    if _PASSAGES.search(text):
+        return True
+    if _FORMULA.search(text):
+        return False
+    return bool(_NAMED.search(text) or (_ASKED.search(text) and not _HOW_MANY.search(text)))
 
 
 def _is_about(evidence: Evidence, earlier: Sequence[Passage]) -> bool:
