@@ -41,6 +41,8 @@ _CODE_LINE = re.compile(
     r"|cargo|uv|conda) (?:-{1,2}\w|\w+ -|install\b|add\b|run\b|commit\b|clone\b|push\b|build\b|https?:))",
 )
 _CALLS = re.compile(r"\w\(|\s=\s|\+\+|--")
+LONGEST_LINE = 600
+"""Characters of a line of code at most: beyond, the search for its end could take as long as somebody wants it to."""
 _CODED = re.compile(r"`[^`\n]+`")
 _FENCE = re.compile(r"^ {0,3}(?:```|~~~)", re.M)
 _MARKUP = re.compile(r"\s*(?:#{1,6}\s|\*\*[^*]+\*\*:?\s*$|[-=_*]{3,}\s*$|\|)")

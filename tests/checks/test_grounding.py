@@ -122,6 +122,7 @@ def test_saying_that_the_passages_do_not_say_it_is_left_alone() -> None:
     ("evidence", "why"),
     [
         (Evidence(), "little or no evidence"),
+        (Evidence(passages=(Passage(source="evidence", text="It is so. " * 40_001),)), "too much evidence"),
         (Evidence(question=TRUE * 5, passages=(Passage(source="user", text=TRUE),)), "little or no evidence"),
         (Evidence(unreadable=("image_url", "image_url")), "only image_url"),
         (

@@ -156,3 +156,9 @@ def test_white_space_before_a_segment_changes_nothing(space: str, text: str) -> 
 def test_only_what_the_request_says_counts() -> None:
     passages: tuple[Any, ...] = (Passage(source="tool", text="You are a storyteller."),)
     assert not asks_for_invention(Evidence(passages=passages, question=""))
+
+
+@pytest.mark.parametrize("text", ["let " + "a" * 200_000, "def " + "x(" * 100_000, "public a" + " (b" * 70_000])
+def test_a_long_line_is_not_searched_for_code(text: str) -> None:
+    assert not is_code(text)
+    assert is_code("let answer = 42;")
