@@ -158,7 +158,7 @@ def test_only_what_the_request_says_counts() -> None:
     assert not asks_for_invention(Evidence(passages=passages, question=""))
 
 
-@pytest.mark.parametrize("text", ["let " + "a" * 200_000, "def " + "x(" * 100_000, "public a" + " (b" * 70_000])
-def test_a_long_line_is_not_searched_for_code(text: str) -> None:
-    assert not is_code(text)
+def test_a_long_line_is_not_searched_for_code() -> None:
     assert is_code("let answer = 42;")
+    for text in ("let " + "a" * 200_000, "def " + "x(" * 100_000, "public a" + " (b" * 70_000):
+        assert not is_code(text)

@@ -19,7 +19,7 @@ from guard.core.claims import asks_for_invention
 from guard.core.types import Channel, Evidence, Segment
 
 MOST_EVIDENCE = 400_000
-"""Characters (some 100,000 tokens) that are indexed before the first statement: about 0.2 s, in which nothing streams."""
+"""Characters (some 100,000 tokens) that are indexed at most: about 0.2 s, in which nothing streams."""
 _SAMPLE = 4000
 """Characters of each passage that its language is told by."""
 
