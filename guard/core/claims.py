@@ -129,7 +129,7 @@ def is_claim(text: str) -> bool:
 def is_code(text: str) -> bool:
     """Whether a segment is code by itself; see `in_code` for the middle of a block."""
     bare = text.rstrip()
-    if _CODE.match(text) or _CODE_LINE.match(text) or bare.endswith(("{", "}", "=>")):
+    if _CODE.match(text) or (len(text) <= LONGEST_LINE and _CODE_LINE.match(text)) or bare.endswith(("{", "}", "=>")):
         return True
     if bare.endswith(";") and _CALLS.search(bare):
         return True
