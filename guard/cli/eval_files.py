@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,6 +42,7 @@ def write_calibration(
         **calibrate(played, check, base_rate=options.base_rate, budget=budget, seed=options.seed),
     }
     _write(path, document)
+    print(f"{path} is written; name it at {check!r} in a policy: calibration: {path.name}", file=sys.stderr)
 
 
 def write_fusion(

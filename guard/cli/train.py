@@ -27,7 +27,9 @@ def probe(
     model: Annotated[str, typer.Option(help="The policy model: a directory or a hub name.")],
     spans: Annotated[list[Path], typer.Option(help="Labelled answers, JSON lines; may be repeated.")],
     out: Annotated[Path, typer.Option(help="Safetensors file to write.")],
-    layer: Annotated[int | None, typer.Option(help="Hidden layer; 0: embedding.  [default: at 3/4 depth]")] = None,
+    layer: Annotated[
+        int | None, typer.Option(help="Hidden layer, 0 the embedding; without it, that at 3/4 depth.")
+    ] = None,
     folds: Annotated[int, typer.Option(min=2, max=100, help="Parts to cross-validate in, by source.")] = 5,
     dtype: Annotated[str, typer.Option(help="Precision to load the model in: auto or a torch name.")] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",

@@ -437,7 +437,7 @@ MUTANTS = (
         "9",
         "a late verdict does not look at what followed",
         "session",
-        "                self._was_used(entry)\n" if False else "            self._was_used(entry)\n",
+        "            self._was_used(entry)\n",
         "            pass\n",
         ("test_session_used.py::test_a_slow_verdict_looks_at_what_has_followed_already",),
     ),

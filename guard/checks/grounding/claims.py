@@ -16,12 +16,15 @@ from guard.core.types import Evidence, Passage
 
 LEAST_EVIDENCE = 200
 """Characters beyond the last question; with fewer there is nothing to check against."""
+LEAST_GIVEN = 40
+"""The same of what a client calls evidence: no instruction is taken for it."""
 SHORT_QUESTION = 400
 """A last user message of no more characters is the question; of a longer one, only its first and last lines are."""
 _EDGE = 150
 _NAMED = re.compile(
     r"\b(?:passages?|contexts?|documents?|articles?|excerpts?|transcripts?|records|search results?|knowledge base|"
-    r"(?:the|this) (?:text|report|page|e-?mail|review|facts)|this (?:data|record)|"
+    r"(?:the|this) (?:text|report|page|e-?mail|review|facts)|this (?:data|record|information)|"
+    r"(?:these|those) (?:sources?|texts?|facts|notes|results|snippets)|using only (?:the|this|these)|"
     r"the following (?:[\w-]+ ){0,2}?(?:texts?|information|contents?|notes|conversation|dialogue|messages?|story|news|"
     r"facts|data|report|page|e-?mails?|reviews?|description|profile|table|json|record|log|paragraphs?|extracts?|sources?|"
     r"references?|material|abstract|paper|contract|terms|menu|recipe|schedule|handbook|manual|guide(?:lines)?|policy|"
@@ -49,9 +52,9 @@ def is_claim(text: str) -> bool:
 def question_of(evidence: Evidence) -> str:
     """The question proper: the last user message, or the ends of one that brings material along."""
     asked = evidence.question.strip()
-    if len(asked) <= SHORT_QUESTION:
-        return asked
     lines = asked.splitlines()
+    if len(asked) <= SHORT_QUESTION and not (len(lines) > 1 and _is_given(asked)):
+        return asked
     return f"{lines[0][:_EDGE]}\n{lines[-1][-_EDGE:]}"
 
 
@@ -105,3 +108,9 @@ def evidence_length(evidence: Evidence) -> int:
     """The characters that a statement can be checked against, the question left out."""
     asked = len(question_of(evidence)) if any(p.text == evidence.question for p in evidence.passages) else 0
     return sum(len(passage.text.strip()) for passage in evidence.passages) - asked
+
+
+def is_enough(evidence: Evidence) -> bool:
+    """Whether there is something to check against."""
+    given = sum(len(passage.text.strip()) for passage in evidence.passages if passage.source == "evidence")
+    return given >= LEAST_GIVEN or evidence_length(evidence) >= LEAST_EVIDENCE

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from guard.checks.grounding.claims import LEAST_EVIDENCE, evidence_length, gives_material, question_of
+from guard.checks.grounding.claims import LEAST_EVIDENCE, evidence_length, gives_material, is_enough, question_of
 from guard.checks.grounding.features import Past, features
 from guard.checks.grounding.passages import Index
 from guard.checks.grounding.statement import Lexicon, Statement, read
@@ -78,10 +78,9 @@ class Grounds:
 def _why_not(evidence: Evidence, by_tools: bool) -> str:
     if not evidence.passages and evidence.unreadable:
         return f"only {', '.join(sorted(set(evidence.unreadable)))}"
-    length = evidence_length(evidence)
-    if length < LEAST_EVIDENCE:
+    if not is_enough(evidence):
         return "little or no evidence"
-    if length > MOST_EVIDENCE:
+    if evidence_length(evidence) > MOST_EVIDENCE:
         return "too much evidence"
     if not gives_material(evidence, by_tools=by_tools):
         return "no material to answer from"

@@ -114,7 +114,7 @@ def _onnx(folder: Path) -> Encoder:
     try:
         from guard.checks.grounding.encoders.onnx import OnnxEncoder
     except ModuleNotFoundError as error:
-        raise _missing(error, ("onnxruntime", "tokenizers", "numpy"), "encoder") from None
+        raise _missing(error, ("onnxruntime", "tokenizers", "numpy"), "encoder", folder.name) from None
     return OnnxEncoder(folder)
 
 
@@ -122,11 +122,16 @@ def _hub(name: str) -> Encoder:
     try:
         from guard.checks.grounding.encoders.hub import HubEncoder
     except ModuleNotFoundError as error:
-        raise _missing(error, ("torch", "transformers", "tokenizers", "safetensors"), "local") from None
+        raise _missing(error, ("torch", "transformers", "tokenizers", "safetensors"), "local", name) from None
     return HubEncoder(name)
 
 
-def _missing(error: ModuleNotFoundError, known: Sequence[str], extra: str) -> ModuleNotFoundError | MissingExtra:
+def _missing(
+    error: ModuleNotFoundError, known: Sequence[str], extra: str, name: str
+) -> ModuleNotFoundError | MissingExtra:
     if (error.name or "").partition(".")[0] not in known:
         return error
-    return MissingExtra(f"an encoder needs {error.name!r}: pip install 'premise-guard[{extra}]'")
+    return MissingExtra(
+        f"grounding's encoder {name!r} needs {error.name!r}: pip install 'premise-guard[{extra}]', "
+        "or leave `encoder:` out of the policy"
+    )
