@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
+import threading
 from typing import Any
 
 import pytest
@@ -11,11 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from guard.backends.transformers.constraint import Constraint
-from guard.backends.transformers.grammar import Grammar, Grammars
+from guard.backends.transformers import grammar as module
+from guard.backends.transformers.constraint import Constraint, Grammar
+from guard.backends.transformers.grammar import Grammars
 from guard.backends.transformers.vocabulary import Vocabulary
 from guard.core.types import Resume
-from guard.errors import RequestError
+from guard.errors import RequestError, UpstreamError
 from tests.backends.tiny_models import (
     Script,
     answer,
@@ -124,6 +127,146 @@ def test_a_shared_bound_is_counted_and_others_are_left_to_the_automaton() -> Non
     assert all(WORDS.bytes(token).startswith(b'"') for token in walk.allowed(50).tolist())
 
 
+# What a schema may ask for
+
+STRING, NUMBER = {"type": "string"}, {"type": "integer"}
+SIMPLE = st.one_of(
+    st.sampled_from(["integer", "number", "boolean", "null", "string"]).map(lambda kind: {"type": kind}),
+    st.builds(lambda most: {"type": "string", "maxLength": most}, st.sampled_from([0, 3, 20, 80])),
+    st.builds(lambda least: {"type": "string", "minLength": least, "maxLength": 20}, st.integers(0, 22)),
+    st.lists(st.sampled_from(["a", 'q"\\\n', "é😀", 1, -2.5, 1e22, None, True, "x.*["]), max_size=4).map(
+        lambda values: {"enum": values}
+    ),
+    st.sampled_from(["date", "time", "date-time", "uuid", "email"]).map(lambda f: {"type": "string", "format": f}),
+    st.sampled_from(["^.*$", "^[^a]*$", "(a|b)*a(a|b){18}"]).map(lambda p: {"type": "string", "pattern": p}),
+)
+SCHEMAS = st.recursive(
+    SIMPLE,
+    lambda inner: st.one_of(
+        st.builds(lambda items, most: {"type": "array", "items": items, "maxItems": most}, inner, st.integers(0, 9)),
+        st.dictionaries(st.sampled_from(["a", 'q"', "é", "type"]), inner, max_size=3).map(
+            lambda held: {"type": "object", "properties": held, "required": list(held)[1:]}
+        ),
+        st.builds(
+            lambda name, members: {name: members},
+            st.sampled_from(["anyOf", "allOf"]),
+            st.lists(inner, min_size=1, max_size=3),
+        ),
+    ),
+    max_leaves=6,
+)
+
+
+def valid(value: Any, schema: Any) -> bool:
+    """By hand: all that the strategy above says."""
+    for name in ("anyOf", "allOf"):
+        if name in schema:
+            return any(valid(value, member) for member in schema[name])
+    if "enum" in schema:
+        return any(value == each and type(value) is type(each) for each in schema["enum"])
+    if schema["type"] == "object":
+        return set(schema["required"]) <= set(value) <= set(schema["properties"]) and all(
+            valid(each, schema["properties"][name]) for name, each in value.items()
+        )
+    if schema["type"] == "array":
+        return len(value) <= schema["maxItems"] and all(valid(each, schema["items"]) for each in value)
+    if schema["type"] == "string":
+        least, most = schema.get("minLength", 0), schema.get("maxLength", 10**9)
+        return isinstance(value, str) and least <= len(value) <= most and "pattern" not in schema
+    kinds = {"integer": (int,), "number": (int, float), "boolean": (bool,), "null": (type(None),)}
+    return type(value) in kinds[schema["type"]]
+
+
+@settings(deadline=None, max_examples=150)
+@given(SCHEMAS, st.randoms(use_true_random=False))
+def test_any_schema_is_refused_or_whatever_is_written_is_of_it(schema: Any, random: Any) -> None:
+    try:
+        held = grammar(schema)
+    except RequestError:
+        return
+    walk, said = Constraint(held), b""
+    for left in range(held.steps[held.start] + 60, 0, -1):
+        token = random.choice(walk.allowed(left).tolist())
+        if token == END:
+            break
+        walk.advance(token)
+        said += WORDS.bytes(token)
+    assert valid(json.loads(said.decode()), schema)
+
+
+@pytest.mark.parametrize(
+    ("schema", "said"),
+    [
+        ({"type": "string", "maxLength": 20}, "'maxLength' at the top"),
+        ({"type": "string", "minLength": 20}, "'maxLength' at the top"),
+        ({"anyOf": [NUMBER, {"anyOf": [NUMBER, {"type": "string", "maxLength": 20}]}]}, "'maxLength' at the top"),
+        ({"type": "string", "pattern": "(a|b)*a(a|b){18}"}, "'pattern' is not kept"),
+        ({"type": "array", "items": {"type": "string", "pattern": "^.*$"}}, "'pattern' is not kept"),
+        ({"type": "string", "format": "email"}, "'format' 'email'"),
+        ({"allOf": [STRING, NUMBER]}, "'allOf' of more than one"),
+        ({"enum": []}, "leaves no value"),
+        ({"type": "string", "enum": [1]}, "leaves no value"),
+        ({"type": "object"}, "name its 'properties'"),
+        ({"type": "array", "items": {}}, "'type' is None"),
+        ({"type": "object", "properties": {'a"b': NUMBER}}, "quotes, backslashes"),
+        ({"type": "array", "items": STRING, "minItems": 3, "maxItems": 2}, "'minItems' is above"),
+        ({"type": "array", "items": STRING, "maxItems": 10**9}, "too many states"),
+        (
+            {"anyOf": [{"type": "array", "items": {"enum": [*range(n), *range(n + 1, 12)]}} for n in range(12)]},
+            "states",
+        ),
+        ({"$defs": {"a": {"type": "array", "items": {"$ref": "#/$defs/a"}}}, "$ref": "#/$defs/a"}, "leads back"),
+        ({"type": "object", "properties": {"a": NUMBER}, "minProperties": 1}, "'minProperties' is not kept"),
+    ],
+)
+def test_what_would_take_too_long_or_be_no_json_is_refused_by_name(schema: Any, said: str) -> None:
+    with pytest.raises(RequestError, match=said) as raised:
+        grammar(schema)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_large_vocabulary_is_asked_for_fewer_states() -> None:
+    held = {"type": "object", "properties": {"a": {"type": "string", "maxLength": 40}}}
+    assert grammar(held).steps
+    with pytest.raises(RequestError, match="for this vocabulary"):
+        Grammars(WORDS, {END}, 150_000).grammar(json.dumps(held))
+
+
+async def test_one_thread_compiles_and_what_is_too_much_is_turned_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    grammars, gate, threads = Grammars(WORDS, {END}, size()), threading.Event(), set[str]()
+    compiled = grammars.grammar
+
+    def slow(schema: str) -> Grammar:
+        threads.add(threading.current_thread().name)
+        gate.wait(30)
+        return compiled(schema)
+
+    monkeypatch.setattr(grammars, "grammar", slow)
+    schemas = [json.dumps({"const": number}) for number in range(module.WAITING)]
+    tasks = [asyncio.create_task(grammars.wanted(schema)) for schema in (*schemas, schemas[-1])]
+    while len(grammars._waiting) < module.WAITING - 1:
+        await asyncio.sleep(0.01)
+    with pytest.raises(UpstreamError, match="try again"):
+        await grammars.wanted('{"const": "more"}')
+    tasks[-2].cancel()  # the other who waits for the same still gets it
+    gate.set()
+    found = await asyncio.gather(*tasks, return_exceptions=True)
+    assert sum(isinstance(each, Grammar) for each in found) == module.WAITING
+    assert threads == {"guard-schemas"}
+    assert await grammars.wanted(schemas[-1]) is found[-1]
+    with pytest.raises(RequestError, match="leaves no value"):
+        await grammars.wanted('{"enum": []}')
+
+
+async def test_a_compile_that_does_not_end_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    grammars, gate = Grammars(WORDS, {END}, size()), threading.Event()
+    monkeypatch.setattr(module, "PATIENCE", 0.05)
+    monkeypatch.setattr(grammars, "grammar", lambda schema: gate.wait(30))
+    with pytest.raises(UpstreamError, match="try again"):
+        await grammars.wanted('{"const": 1}')
+    gate.set()
+
+
 # Through the backend
 
 
@@ -196,10 +339,13 @@ async def test_too_short_a_limit_ends_with_length(monkeypatch: pytest.MonkeyPatc
         ({"type": "json_schema", "json_schema": {"schema": {"$ref": "#/gone"}}}, "cannot be kept"),
         ({"type": "json_schema", "json_schema": {"schema": {"type": "string", "maxLength": 10**9}}}, None),
         (
-            {"type": "json_schema", "json_schema": {"schema": {"type": "string", "pattern": "a" * 60_000}}},
-            "longer than",
+            {"type": "json_schema", "json_schema": {"schema": {"type": "string", "const": "a" * 60_000}}},
+            "deeper or longer",
         ),
-        ({"type": "json_schema", "json_schema": {"schema": {"type": "string", "pattern": "(?=a)b"}}}, "cannot be kept"),
+        (
+            {"type": "json_schema", "json_schema": {"schema": {"type": "string", "pattern": "(?=a)b"}}},
+            "'pattern' is not kept",
+        ),
         ({"type": "json_object"}, "json_schema alone"),
         ({"type": "grammar"}, "json_schema alone"),
     ],

@@ -17,9 +17,9 @@ from dataclasses import dataclass, field, replace
 
 import torch
 
-from guard.backends.transformers.constraint import Constraint, begun
+from guard.backends.transformers.constraint import Constraint, Grammar, begun
 from guard.backends.transformers.fields import Fields
-from guard.backends.transformers.grammar import Grammar, Grammars
+from guard.backends.transformers.grammar import Grammars
 from guard.backends.transformers.head import Head
 from guard.backends.transformers.mailbox import Mailbox
 from guard.backends.transformers.model import LocalModel

@@ -1,6 +1,7 @@
 """Which tokens may come next in an answer that is held to a JSON schema.
 
-Knows a grammar's states and JSON's strings. Does not know logits, requests or channels. Its rules:
+Knows an automaton over a model's tokens and JSON's strings. Does not know logits, requests, channels or schemas. Its
+rules:
 
 1. Only tokens come that the grammar lets through, and end tokens only where the text may end.
 2. It ends in time. With few tokens left only those are let through from which an end is still in reach; where the limit
@@ -10,15 +11,66 @@ Knows a grammar's states and JSON's strings. Does not know logits, requests or c
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Collection, Mapping, Sequence
 
 import torch
 
-from guard.backends.transformers.grammar import Grammar
 from guard.backends.transformers.vocabulary import Vocabulary
 from guard.errors import RequestError
 
 _QUOTE, _ESCAPE = ord('"'), ord("\\")
+
+
+class Grammar:
+    """A schema's automaton. Never changed once it is built: any thread may use it.
+
+    Args:
+        moves: state -> {token id: next state}, without end tokens.
+        finals: states in which the text may end.
+        ends: the model's end tokens.
+        spelled: bytes of a token id.
+        lengths: by token id, characters (an escape that it opens included) [vocabulary].
+        quoted: by token id, whether a quote is in it [vocabulary].
+        longest: characters of any string, or None.
+    """
+
+    def __init__(
+        self,
+        moves: Mapping[int, Mapping[int, int]],
+        start: int,
+        finals: Collection[int],
+        *,
+        ends: Collection[int],
+        spelled: Mapping[int, bytes],
+        lengths: torch.Tensor,
+        quoted: torch.Tensor,
+        longest: int | None,
+    ) -> None:
+        self.moves = moves
+        self.start = start
+        self.longest = longest
+        self.spelled = spelled
+        self.lengths = lengths
+        self.quoted = quoted
+        self.steps = _steps(moves, finals)
+        """Fewest tokens from a state to an end; a state from which there is none is missing."""
+        self.farthest = max(self.steps.values(), default=0)
+        after = {
+            state: {t: self.steps[to] for t, to in moves.get(state, {}).items() if to in self.steps}
+            | dict.fromkeys(ends if state in finals else (), -1)
+            for state in self.steps
+        }
+        self._open = {state: torch.tensor(list(steps)) for state, steps in after.items()}
+        self._after = {state: torch.tensor(list(steps.values())) for state, steps in after.items()}
+
+    def tokens(self, state: int) -> torch.Tensor:
+        """Every token that may come in a state [tokens], end tokens where the text may end."""
+        return self._open[state]
+
+    def after(self, state: int) -> torch.Tensor:
+        """Fewest tokens from behind each of them to an end [tokens]; -1 for end tokens."""
+        return self._after[state]
 
 
 class Constraint:
@@ -73,6 +125,21 @@ def begun(grammar: Grammar, vocabulary: Vocabulary, text: str) -> Constraint:
 
 def _some(wanted: torch.Tensor, all_: torch.Tensor) -> torch.Tensor:
     return wanted if len(wanted) else all_
+
+
+def _steps(moves: Mapping[int, Mapping[int, int]], finals: Collection[int]) -> dict[int, int]:
+    """Breadth first, from the ends backwards."""
+    back: dict[int, set[int]] = {}
+    for state, after in moves.items():
+        for to in set(after.values()):
+            back.setdefault(to, set()).add(state)
+    steps, front = dict.fromkeys(finals, 0), list(finals)
+    for count in itertools.count(1):
+        front = list({state for to in front for state in back.get(to, ()) if state not in steps})
+        if not front:
+            break
+        steps |= dict.fromkeys(front, count)
+    return steps
 
 
 class _String:

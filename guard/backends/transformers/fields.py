@@ -39,6 +39,9 @@ class Fields:
     schema: str | None = None
 
 
+_LONGEST = 50_000
+"""Characters of a schema."""
+
 _OTHER_SERVER = "use a vLLM, SGLang or llama.cpp server (backend: openai) for it"
 _SCHEMA = f"this backend constrains output by response_format json_schema alone; leave it out or {_OTHER_SERVER}"
 _TOOLS = f"this backend does not call tools; leave it out or {_OTHER_SERVER}"
@@ -202,7 +205,14 @@ def _schema(body: Mapping[str, Any]) -> str | None:
     schema = named.get("schema") if isinstance(named, Mapping) else None
     if not isinstance(schema, Mapping) or not schema:
         raise _bad("response_format", told, "json_schema must hold a `schema`, an object")
-    return json.dumps(schema)
+    try:
+        text = json.dumps(schema)
+    except RecursionError:
+        text = ""
+    if not 0 < len(text) <= _LONGEST:
+        why = f"response_format: its schema is deeper or longer than this backend takes ({_LONGEST} characters)"
+        raise RequestError(f"{why}; make it simpler", param="response_format", code="unsupported_schema")
+    return text
 
 
 def _bad(name: str, value: Any, wish: str) -> RequestError:

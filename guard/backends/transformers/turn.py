@@ -18,9 +18,8 @@ from guard.backends import Batch, ChatRequest, Item, Usage
 from guard.backends.transformers.choice import Attempt, Choice, Loaded, Setting
 from guard.backends.transformers.engine import Engine
 from guard.backends.transformers.fields import Fields
-from guard.backends.transformers.grammar import Grammar
 from guard.backends.transformers.mailbox import Mailbox
-from guard.backends.transformers.prompt import Prompt, Template
+from guard.backends.transformers.prompt import Template
 from guard.core.events import Finished
 from guard.core.types import Channel, Resume
 from guard.errors import RequestError, UpstreamError
@@ -94,18 +93,15 @@ class LocalTurn:
 
     async def _prepared(self) -> Setting:
         if self._setting is None:
+            schema = self._fields.schema
+            grammar = None if schema is None else await self._loaded.grammars.wanted(schema)
             # Off the loop: a long conversation takes the tokenizer a while.
-            prompt, grammar = await asyncio.to_thread(self._read)
+            prompt = await asyncio.to_thread(self._template.prompt, self._request, self._fields.variables)
             before = self._request.prefix.get("content", "")
             self._setting = Setting(self._loaded, self._fields, prompt, grammar, before)
         if self._closed:
             raise UpstreamError("the turn is closed", status=503)
         return self._setting
-
-    def _read(self) -> tuple[Prompt, Grammar | None]:
-        schema = self._fields.schema
-        grammar = None if schema is None else self._loaded.grammars.grammar(schema)
-        return self._template.prompt(self._request, self._fields.variables), grammar
 
     def _first(self, setting: Setting, box: Mailbox) -> list[Attempt]:
         attempts = [
