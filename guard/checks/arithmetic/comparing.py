@@ -71,7 +71,7 @@ def doubtful(left: Side, right: Side, relation: str) -> bool:
         return True
     if left.units and left.units != (right.units or left.units):
         return True
-    if _near_miss(left, right) or _is_range(left) or _is_shift(left.value, right.value):
+    if _near_miss(left, right) or _is_range(left, right) or _is_shift(left.value, right.value):
         return True
     return relation == "~" and _near(left.value, right.value, Fraction(1, 10))
 
@@ -93,8 +93,11 @@ def is_fraction(side: Side) -> bool:
     return len(side.tokens) == 3 and side.tokens[1].text == "/" and side.tokens[0].end == side.tokens[1].start
 
 
-def _is_range(left: Side) -> bool:
-    """3-4 may be pages, 24/7 a habit."""
+def _is_range(left: Side, right: Side) -> bool:
+    """3-4 may be pages, 24/7 a habit, and 2019 - 2023 four years."""
     tokens = left.tokens
-    tight = len(tokens) == 3 and tokens[0].end == tokens[1].start and tokens[1].end == tokens[2].start
-    return tight and tokens[1].text == "-" and left.value < 0
+    if len(tokens) != 3 or tokens[1].text != "-" or left.value >= 0:
+        return False
+    tight = tokens[0].end == tokens[1].start and tokens[1].end == tokens[2].start
+    years = all(len(token.text) == 4 and token.text.isdigit() for token in (tokens[0], tokens[2]))
+    return tight or (years and right.value in (-left.value, 1 - left.value))

@@ -113,7 +113,9 @@ class Formula:
         values = self._atom()
         if self._text() == "^":
             values = self._raised(values)
-        while self._take("!"):
+        if self._take("!"):
+            if self._text() == "!":  # 5!! is 5 * 3
+                raise Unreadable
             self.special = True
             values = self._noted(applied(factorial, values))
         return values

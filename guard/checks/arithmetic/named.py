@@ -1,8 +1,8 @@
 """Sums of named results for `guard.checks.arithmetic`: "A = 3 * 4 = 12", "B = 2 - 10 = -8", then "A - B = 12 - 8".
 
-A letter stands for the last number of a chain that works it out; one that was given two numbers stands for none, since
-it may have been taken again for another case. It does not know letters that are merely set ("let A = 3"), formulas in
-LaTeX, or numbers from the question.
+A letter stands for the last number of a chain that works it out; one that was worked out to two numbers stands for
+none, since it may have been taken again for another case. One that is also set to another number ("let A = 3"), or a
+segment that speaks of another case, leaves a doubt. It does not know formulas in LaTeX, or numbers from the question.
 """
 
 from __future__ import annotations
@@ -12,16 +12,26 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from guard.checks.arithmetic.equation import Wrong, wrong_relations
+from guard.checks.arithmetic.equation import PLAUSIBLE, Wrong, wrong_relations
 
 _SUM = r"[-+*/^()0-9. ]"
 _WORKED_OUT = re.compile(rf"(?<![\w\\$^_*/+-])(?<![*/+-] )([A-Za-z]) = ({_SUM}{{3,200}}(?:= {_SUM}{{1,200}}){{1,12}})")
 _CLAIM = re.compile(
     rf"(?<![\w\\$^_=<>*/+.-])((?:[-+*() ]{{0,8}}[A-Za-z]\b(?!')){{2,12}}[) ]{{0,8}})= ({_SUM}{{1,200}})"
 )
+_SET = re.compile(
+    r"(?<![\w\\$^_*/+-])(?<![*/+-] )([A-Za-z]) ?:?= ?(-?[0-9]{1,15}(?:\.[0-9]{1,15})?)(?![\w%]|\.[0-9]| ?[-+*/^=(])"
+)
+_OTHERWISE = re.compile(
+    r"\b(?:others?|another|second|cases?|instead|alternative(?:ly)?|otherwise|redefin\w+|reset\w*|new)\b", re.IGNORECASE
+)
 _NUMBER = re.compile(r"[( ]*(-?[0-9]{1,15}(?:\.[0-9]{1,15})?)[) .]*")
 _OPERATED = re.compile(r"[0-9)] ?[-+*/^]")
 _LETTER = re.compile(r"[A-Za-z]")
+
+
+Named = tuple[str, Fraction, bool]
+"""A letter, its number, and whether it was worked out rather than set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,18 +50,32 @@ def worked_out(text: str) -> tuple[tuple[str, Fraction], ...]:
     return tuple((name, value) for name, value in found if value is not None)
 
 
+def named_in(text: str) -> tuple[Named, ...]:
+    """The letters that `text` works out, then those that it sets, with their values."""
+    out = tuple((name, value, True) for name, value in worked_out(text))
+    return (*out, *((match[1], Fraction(match[2]), False) for match in _SET.finditer(text)))
+
+
 def sums_letters(text: str) -> bool:
     """Whether a sum of letters is said to come to something."""
     return " = " in text and _CLAIM.search(text) is not None
 
 
-def misused(text: str, named: Sequence[tuple[str, Fraction]]) -> Iterator[Misused]:
+def misused(text: str, named: Sequence[Named]) -> Iterator[Misused]:
     """The sums of `text` in letters of `named` that do not come to what it says."""
-    values = _certain(named)
+    values = _certain([(name, value) for name, value, worked in named if worked])
+    reset = {name for name, value, worked in named if not worked and values.get(name, value) != value}
+    otherwise = _OTHERWISE.search(text) is not None
     for match in _CLAIM.finditer(text) if len(values) > 1 else ():
         letters = sorted(set(_LETTER.findall(match[1])))
         if len(letters) > 1 and all(letter in values for letter in letters):
-            yield from _checked(match, values, tuple(f"{letter} = {values[letter]}" for letter in letters))
+            told = tuple(f"{letter} = {values[letter]}" for letter in letters)
+            doubt = otherwise or not reset.isdisjoint(letters)
+            yield from (_doubted(each) if doubt else each for each in _checked(match, values, told))
+
+
+def _doubted(misused: Misused) -> Misused:
+    return replace(misused, wrong=replace(misused.wrong, score=min(misused.wrong.score, PLAUSIBLE)))
 
 
 def _checked(match: re.Match[str], values: Mapping[str, Fraction], told: tuple[str, ...]) -> Iterator[Misused]:

@@ -1,17 +1,21 @@
 r"""What is said of one whole number, for `guard.checks.arithmetic`: "91 is prime", "221 is divisible by 7", "50 is a
 perfect square", "7^{11} \equiv 7 \pmod{25}".
 
-It does not know numbers that are part of an expression ("b + 6 is prime"), and nothing that is asked, tried or
-conditional counts. Up to 15 digits, so that everything is decided at once.
+It does not know numbers that are part of an expression or of a list ("b + 6 is prime", "21, 33 and 39"), and nothing
+that is asked, tried, conditional, denied or told of others ("no", "he claims", "suppose") counts, wherever in the
+sentence those words stand before it. Up to 15 digits, so that everything is decided at once.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from itertools import islice
 
+from guard.checks.arithmetic.doubt import differentiates, is_assumed
 from guard.checks.arithmetic.expression import value_of
 from guard.checks.arithmetic.meaning import tokenise
 from guard.core.types import Finding
@@ -27,29 +31,66 @@ _SAID = re.compile(
     r"(?![\w^.,]*[0-9^]|\s?[-+*/^×·\\](?!\))| and| or| plus| minus))"
 )
 _CONGRUENT = re.compile(
-    rf"{_ALONE}(?P<left>[0-9]"
+    rf"{_ALONE}(?<!cdot )(?<!times )(?P<left>[0-9]"
     r"[0-9{}^ +*()-]{0,60}?(?:\\(?:cdot|times) [0-9{}^ +*()-]{1,60}?)*)\s?(?:\\equiv|≡)\s?"
     r"(?P<right>-?[0-9]{1,15})\s?(?:\\pmod\s?\{?|\\[bp]?mod\s?\{?|\((?:\\text\{)?mod\s?\}?)\s?(?P<by>[1-9][0-9]{0,14})"
     r"(?![\w^.])"
 )
-_OPEN = re.compile(
-    r"\b(?:if|whether|check\w*|when|unless|suppos\w+|assum\w+|would|could|might|may|must|should|case|until|test\w*"
-    r"|such that|where|either|neither)\b",
+_CONGRUENCE = re.compile(r"\\equiv|≡")
+_LEFT, _RIGHT, MAX_CONGRUENCES = 200, 60, 64
+"""Characters beside the sign of a congruence that are looked at, and how many congruences."""
+_MARK = re.compile(
+    r"(?P<stop>(?<!e\.g)(?<!i\.e)[.!?]\s)|\b(?:no|not|none|never|nor|nothing|cannot|hardly|without|false\w*|untrue|myths?"
+    r"|misconceptions?|contrary|claim\w*|think\w*|thought|believ\w+|conjectur\w+|sa(?:y|ys|id)|argu\w+|guess\w*|wrong\w*"
+    r"|mistak\w*|statements?|or|exactly|only|if|whether|check\w*|when|unless|suppos\w+|assum\w+|would|could|might|may|must|should|case|until|test\w*"
+    r"|such that|where|either|neither)\b|n['’]t\b",
     re.IGNORECASE,
 )
-_BEFORE = 60
-"""Characters before a statement in which a condition counts."""
+"""The end of a sentence, or a word after which nothing in it is said for certain."""
+_PART = re.compile(
+    r"(?:[0-9][$)\\]{0,3}\s?[,;](?: and| or)?|\b(?:in|with|as|like|and|or|of|by|plus|minus|times|over|mod"
+    r"|modulo|below|above|under|between|from|after|before))"
+    r"\s[$(\\\s]{0,3}\Z"
+)
+"""Before a number that is one of a list, or part of what is spoken of."""
+_TAKEN_BACK = re.compile(
+    r"[^.?]{0,60}\?|[^.]{0,60}?\b(?:only|if|when|unless|except|myth|misconception|untrue|nonsense|false\w*)\b",
+    re.IGNORECASE,
+)
 _WITNESSES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37)
 """Bases that decide whether a number below 3 * 10^24 is prime (Sorenson and Webster, 2015)."""
 
 
 def false_claims(text: str) -> Iterator[Finding]:
     """What `text` says of a whole number and is not so."""
-    for match in (*_SAID.finditer(text), *_CONGRUENT.finditer(text)):
-        if not _OPEN.search(text, max(0, match.start() - _BEFORE), match.start()):
+    matches = (*_SAID.finditer(text), *_congruences(text))
+    if not matches or differentiates(text):
+        return
+    marks = [(mark.start(), mark["stop"] is None) for mark in _MARK.finditer(text)]
+    for match in matches:
+        if not _is_open(text, match, marks):
             found = _congruent(match) if "left" in match.groupdict() else _said(match)
             if found:
                 yield found
+
+
+def _congruences(text: str) -> Iterator[re.Match[str]]:
+    """Each sign is looked at with little beside it, so that a long text is read once."""
+    last = 0
+    for sign in islice(_CONGRUENCE.finditer(text), MAX_CONGRUENCES):
+        match = _CONGRUENT.search(text, max(last, sign.start() - _LEFT), sign.end() + _RIGHT)
+        last = sign.end()
+        if match:
+            yield match
+
+
+def _is_open(text: str, match: re.Match[str], marks: Sequence[tuple[int, bool]]) -> bool:
+    """Whether what is said is part of more, or not said for certain."""
+    start, end = match.span()
+    place = bisect_left(marks, (start, False))
+    if (place and marks[place - 1][1]) or is_assumed(text, start, end):
+        return True
+    return _PART.search(text[max(0, start - 24) : start]) is not None or _TAKEN_BACK.match(text, end) is not None
 
 
 def _said(match: re.Match[str]) -> Finding | None:
