@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from typing import Any
 
 import pytest
@@ -95,6 +96,81 @@ def test_an_event_of_several_lines_is_written_anew() -> None:
     stripped, anew = without_logprobs(data, raw)
     assert json.loads(stripped)["choices"][0]["logprobs"] is None
     assert anew == b"data: " + stripped + b"\n\n"
+
+
+NULLED = [
+    (b'{"choices":[{"logprobs":1},{"logprobs":12}]}', b'{"choices":[{"logprobs":null},{"logprobs":null}]}'),
+    (b'{"choices":[{"logprobs" : 12 ,"a":1}] , "b": 1e999}', b'{"choices":[{"logprobs" : null ,"a":1}] , "b": 1e999}'),
+    (
+        b'{"odd":{"logprobs":7},"choices":[{"message":{"logprobs":7},"logprobs":7}]}',
+        b'{"odd":{"logprobs":7},"choices":[{"message":{"logprobs":7},"logprobs":null}]}',
+    ),
+    # an object with a name that is spelled with escapes, or there twice, is written anew
+    (b'{"choices": [{"a": 1.50, "logprob\\u0073": [1]}]}', b'{"choices": [{"a":1.50,"logprobs":null}]}'),
+    (b'{"choices": [{"logprobs":[1],"logprobs":null}]}', b'{"choices": [{"logprobs":null}]}'),
+    (b'{"choices": [{"logprobs":12,"a":0,"logprobs":1}]}', b'{"choices": [{"logprobs":null,"a":0}]}'),
+    (b'{"choices":[{"logprobs":[1]}], "choices":[{"logprobs":[2]}]}', b'{"choices":[{"logprobs":null}]}'),
+    # nothing to take out
+    (b" { } ", b" { } "),
+    (b'{"choices": null, "logprobs": 1}', b'{"choices": null, "logprobs": 1}'),
+    (b'{"choices":[ null , []]}', b'{"choices":[ null , []]}'),
+]
+
+
+@pytest.mark.parametrize(("data", "wanted"), NULLED)
+def test_only_the_choices_own_members_are_taken_out(data: bytes, wanted: bytes) -> None:
+    assert without_logprobs(data, b"id: 4\ndata:" + data + b"\r\n\r\n") == (
+        wanted,
+        b"id: 4\ndata:" + wanted + b"\r\n\r\n",
+    )
+
+
+def test_lines_that_stay_are_lines_of_data() -> None:
+    data = b'{"a": 1,\n"choices": [{"logprobs": [1]}]}'
+    assert without_logprobs(data, b'data: {"a": 1,\ndata: "choices": [{"logprobs": [1]}]}\n\n') == (
+        b'{"a": 1,\n"choices": [{"logprobs": null}]}',
+        b'data: {"a": 1,\ndata: "choices": [{"logprobs": null}]}\n\n',
+    )
+
+
+JSON: st.SearchStrategy[Any] = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(0, 99)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["logprobs", "choices", "a", "ü", '"']), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+CHOICES = st.lists(
+    st.fixed_dictionaries({}, optional={"index": JSON, "logprobs": JSON, "é": JSON, "z": JSON}), max_size=3
+)
+
+
+@given(CHOICES, JSON, JSON, st.booleans(), st.sampled_from([None, (",", ":")]))
+def test_whatever_stands_around_them_only_they_are_gone(
+    choices: list[dict[str, Any]], before: Any, behind: Any, ascii: bool, spaces: Any
+) -> None:
+    document = {"before": before, "choices": choices, "behind": behind}
+    hidden = document | {"choices": [c | {"logprobs": None} if "logprobs" in c else c for c in choices]}
+    data, wanted = (json.dumps(d, ensure_ascii=ascii, separators=spaces).encode() for d in (document, hidden))
+    found, _ = without_logprobs(data, None)
+    assert json.loads(found) == hidden
+    if not ascii:  # no name is spelled with escapes
+        assert found == wanted
+
+
+def test_no_pattern_is_made_of_what_an_event_brings(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Any] = []
+    data, wanted = event(["Ada"], True)[6:-4], event(["Ada"], False)[6:-4]
+    with monkeypatch.context() as patch:
+        compiled = re.compile
+        patch.setattr(re, "compile", lambda pattern: (made.append(pattern), compiled(pattern))[1])
+        found = without_logprobs(data, None)[0]
+    assert (found, made) == (wanted, [])
 
 
 def read(stream: bytes, hide: bool, sizes: int) -> list[Any]:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from guard.checks import Context, NotApplicable, Resources
-from guard.checks.fields import plugin
+from guard.checks.fields import LONGEST, plugin
 from guard.checks.fields.document import documents
 from guard.core.types import Evidence, Finding, Passage, Segment
 
@@ -302,3 +302,11 @@ def test_a_document_is_read_as_json_reads_it(document: Any) -> None:
 def test_no_passage_breaks_it(text: str) -> None:
     segment = Segment(id=0, channel="content", start=0, end=12, text="The a is 1. ", attempt=0)
     CHECK.examine(segment, context(text))
+
+
+def test_only_the_beginning_of_an_endless_segment_is_looked_at() -> None:
+    said = "It has no WiFi, and "
+    assert LONGEST < len(said * 300)
+    found = examine(said * 300, context('{"name": "Blue Door", "WiFi": "yes", "stars": 4, "city": "Santa Barbara"}'))
+    assert found
+    assert max(one.end or 0 for one in found) <= LONGEST

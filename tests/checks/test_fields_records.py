@@ -198,3 +198,31 @@ def test_what_the_record_contradicts_is_found_and_quoted(kind: str, text: str) -
     found = [finding for finding in examine(text, context(passage(kind))) if finding.score >= 0.5]
     assert found
     assert all(finding.evidence in passage(kind) for finding in found)
+
+
+OTHERWISE: list[tuple[dict[str, Any], str, float]] = [
+    ({"feels_like_c": -9}, "It feels like 15.8 °F.", 0),
+    ({"feels_like_c": 20.0}, "It feels like 68 °F.", 0),
+    ({"feels_like_c": 20.0}, "It feels like 90 °F.", 0.45),
+    ({"feels_like_c": 20.0}, "It feels like 25 °C.", 0.9),
+    ({"visibility_km": 16}, "Visibility is 10 miles.", 0),
+    ({"visibility_km": 16}, "Visibility is 30 miles.", 0.45),
+    ({"visibility_km": 16}, "Visibility is 30 km.", 0.9),
+    ({"timeout_seconds": 120}, "The timeout is 2 minutes.", 0),
+    ({"price": 1199, "currency": "USD"}, "The price is €950.", 0.45),
+    ({"price": 1199, "currency": "USD"}, "The price is $950.", 0.9),
+    ({"price": 1199, "currency": "USD"}, "The price is $1,079.10 with your 10% discount.", 0),
+    ({"price": 1199, "currency": "USD"}, "With tax, the price is $1,294.92.", 0.7),
+    ({"price": 1199, "currency": "USD"}, "It comes with a price of $950.", 0.9),
+    ({"balance": 2431.17, "pending": -120.5}, "After the pending payment, the balance is €2,310.67.", 0),
+    ({"balance": 2431.17, "pending": -120.5}, "The balance is €2,310.67.", 0),
+    ({"balance": 2431.17, "pending": -120.5}, "The balance is €2,311.67.", 0.9),
+    ({"humidity": 81, "wind_kph": 21}, "The humidity is 60%.", 0.7),
+]
+
+
+@pytest.mark.parametrize(("record", "text", "score"), OTHERWISE)
+def test_a_number_in_another_unit_or_worked_out_does_not_interrupt(
+    record: dict[str, Any], text: str, score: float
+) -> None:
+    assert max((found.score for found in examine(text, context(json.dumps(record)))), default=0) == score

@@ -24,6 +24,7 @@ think, or that prose bears out, is taken down by 0.25.
 
 The files: `document`, `records` (passages to fields), `naming`, `index` (fields by name), `statement` (what a sentence
 says of a thing), `switches`, `numbers`, `values`, `listed` (what is wrong), `clock`, `opening`, `schedule` (hours),
+`units`, `derived` (numbers meant otherwise),
 `wrong` (findings).
 """
 
@@ -49,6 +50,10 @@ from guard.core.types import Channel, Finding, Segment
 _OPEN = frozenset({"unclear day", "missing day"})
 
 
+LONGEST = 4000
+"""Characters of a segment that are looked at: no sentence is longer, and every number is held against every other."""
+
+
 class Fields:
     """The check; it has no parameters."""
 
@@ -67,7 +72,7 @@ class Fields:
         looked_up = _index(context)
         if not looked_up.fields:
             return NotApplicable("no structured evidence")
-        wrongs = sorted(_wrongs(segment.text, looked_up), key=lambda wrong: wrong.start)
+        wrongs = sorted(_wrongs(segment.text[:LONGEST], looked_up), key=lambda wrong: wrong.start)
         return () if not wrongs or _is_no_statement(segment, context) else tuple(map(_finding, wrongs))
 
 

@@ -1,8 +1,10 @@
 """Numbers of a sentence against the record's, for `guard.checks.fields`: of a field, of a list's things, from nowhere.
 
 "a rating of 4.5", "a 4.5-star rating", "its price is $40". Rules: a number agrees with any field of the name, at the
-precision it is said with; "about" and "over" are no contradiction; nothing is said against a sentence that calculates,
-a number that counts something else ("a total of 60 balloons"), or the price of what is not the record's.
+precision it is said with, or converted to the unit it is said in; "about" and "over" are no contradiction; nothing is
+said against a sentence that calculates, a number that counts something else ("a total of 60 balloons"), or the price of
+what is not the record's. What is in another unit than the field scores below a flag; what a sentence says to be worked
+out ("with tax", "remaining") is worth a flag and no interruption, and nothing if it follows from two numbers.
 """
 
 from __future__ import annotations
@@ -10,10 +12,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from guard.checks.fields.derived import follows, is_qualified
 from guard.checks.fields.index import Index
 from guard.checks.fields.naming import stem
 from guard.checks.fields.records import Field
 from guard.checks.fields.statement import Mention, Statement
+from guard.checks.fields.units import currencies, field_unit, is_conversion, is_same, said_unit
 from guard.checks.fields.wrong import Wrong
 
 _WORDED = {w: n for n, w in enumerate("zero one two three four five six seven eight nine ten eleven twelve".split())}
@@ -57,6 +61,8 @@ _ABOUT_SUM = re.compile(
 _MANY = 60
 """With more numbers than these, any amount may follow from some."""
 _ALL = re.compile(r"\b(?:average|mean|overall|total|combined)\b", re.IGNORECASE)
+FLAGGED, UNFLAGGED = 0.2, 0.45
+"""What takes a wrong number's score down to a flag, and below."""
 _RATINGS = frozenset(map(stem, ("star", "stars", "rating", "ratings", "rated", "score")))
 
 
@@ -75,9 +81,19 @@ def unknown_amounts(said: Statement, index: Index) -> Iterator[Wrong]:
         whole = found["whole"].replace(",", "")
         if whole in index.known or _ABOUT_SUM.search(said.text) or CALCULATED.search(said.text):
             continue
-        if not _is_sum(float(whole), index):
-            doubt = 0.0 if _PRICED.search(said.text) else 0.15
-            yield Wrong("amount", found.start(), found.end(), None, "amount", found[0], "", doubt)
+        written = found[0].lstrip("$€£ ")
+        value = float(written.replace(",", ""))
+        qualified = is_qualified(said.text, 0)
+        if not _is_sum(float(whole), index) and not follows(value, written, said.text, index, qualified):
+            yield _unknown_amount(said.text, found, index)
+
+
+def _unknown_amount(text: str, found: re.Match[str], index: Index) -> Wrong:
+    doubt = 0.0 if _PRICED.search(text) else 0.15
+    unit = said_unit(text, found.start() + 1, found.end())
+    own = [("money", code) for code in currencies(index.fields)]
+    doubt = 0.15 if unit and own and not any(is_same(unit, one) for one in own) else doubt
+    return Wrong("amount", found.start(), found.end(), None, "amount", found[0], "", doubt)
 
 
 def number(text: str, mention: Mention, is_named: bool) -> re.Match[str] | None:
@@ -128,7 +144,9 @@ def wrong_count(said: Statement, mention: Mention, index: Index) -> Wrong | None
     )
 
 
-def wrong_number(said: Statement, found: re.Match[str], fields: Sequence[Field], mention: Mention) -> Wrong | None:
+def wrong_number(
+    said: Statement, found: re.Match[str], fields: Sequence[Field], mention: Mention, index: Index
+) -> Wrong | None:
     """The number against every field of the name."""
     numbers = [field for field in fields if isinstance(field.value, float)]
     value = value_of(found)
@@ -138,11 +156,39 @@ def wrong_number(said: Statement, found: re.Match[str], fields: Sequence[Field],
         return None
     if _follows(value, [float(field.value or 0) for field in numbers], said.text):
         return None
+    doubts = [_doubt_of_unit(said.text, found, numbers, index), _doubt_of_sums(said.text, found, mention, index)]
+    if None in doubts:
+        return None
     start, end = sorted((found.start("n"), mention.start))[0], max(found.end("n"), mention.end)
     field = numbers[0]
-    doubt = 0.0 if len(numbers) == 1 or mention.name in _RATINGS else 0.3
-    doubt = max(doubt, 0.3 if said.is_reported(mention.start) else 0.0)
+    doubts.append(0.0 if len(numbers) == 1 or mention.name in _RATINGS else 0.3)
+    doubts.append(0.3 if said.is_reported(mention.start) else 0.0)
+    doubt = max(doubt or 0.0 for doubt in doubts)
     return Wrong("number", start, end, field, field.path[-1], found["n"], f"{field.value:g}", doubt)
+
+
+def _doubt_of_unit(text: str, found: re.Match[str], fields: Sequence[Field], index: Index) -> float | None:
+    """The doubt that the number is in another unit than the field; None where it is the field's, converted."""
+    unit, value = said_unit(text, *found.span("n")), value_of(found)
+    if unit is None:
+        return 0.0
+    own = [(field, field_unit(field, index.fields, unit)) for field in fields]
+    if any(one is None or is_same(one, unit) for _, one in own):
+        return 0.0
+    written = found["n"] if found["n"][0].isdigit() else ""
+    is_right = any(u and is_conversion(value, written, float(field.value or 0), u, unit) for field, u in own)
+    return None if is_right else UNFLAGGED
+
+
+def _doubt_of_sums(text: str, found: re.Match[str], mention: Mention, index: Index) -> float | None:
+    """The doubt that the number is worked out from others; None where it is. A rating never is."""
+    if mention.name in _RATINGS:
+        return 0.0
+    qualified = is_qualified(text, mention.start)
+    follow = follows(value_of(found), found["n"], text, index, qualified)
+    if follow:
+        return None
+    return FLAGGED if qualified or follow is None else 0.0
 
 
 def _follows(value: float, true: Sequence[float], text: str) -> bool:

@@ -45,7 +45,7 @@ def wrong_values(said: Statement, mentions: Sequence[Mention], index: Index) -> 
             continue
         fields = index.about(index.values[mention.name], names)
         if found := number(said.text, mention, fields is not index.values[mention.name]):
-            if found.start("n") not in seen and (wrong := wrong_number(said, found, fields, mention)):
+            if found.start("n") not in seen and (wrong := wrong_number(said, found, fields, mention, index)):
                 seen.add(found.start("n"))
                 yield wrong
         elif wrong := _wrong_text(said, mention, fields, index):
