@@ -166,9 +166,14 @@ def test_whatever_stands_around_them_only_they_are_gone(
 def test_no_pattern_is_made_of_what_an_event_brings(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[Any] = []
     data, wanted = event(["Ada"], True)[6:-4], event(["Ada"], False)[6:-4]
+    compiled = re.compile
+
+    def counted(pattern: Any) -> Any:
+        made.append(pattern)
+        return compiled(pattern)
+
     with monkeypatch.context() as patch:
-        compiled = re.compile
-        patch.setattr(re, "compile", lambda pattern: (made.append(pattern), compiled(pattern))[1])
+        patch.setattr(re, "compile", counted)
         found = without_logprobs(data, None)[0]
     assert (found, made) == (wanted, [])
 

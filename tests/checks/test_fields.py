@@ -306,7 +306,7 @@ def test_no_passage_breaks_it(text: str) -> None:
 
 def test_only_the_beginning_of_an_endless_segment_is_looked_at() -> None:
     said = "It has no WiFi, and "
-    assert LONGEST < len(said * 300)
+    assert len(said * 300) > LONGEST
     found = examine(said * 300, context('{"name": "Blue Door", "WiFi": "yes", "stars": 4, "city": "Santa Barbara"}'))
     assert found
     assert max(one.end or 0 for one in found) <= LONGEST
