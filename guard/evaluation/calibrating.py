@@ -66,9 +66,7 @@ def calibrate(
     except ValueError as error:
         raise ConfigError(f"--calibrate: {error}, in each fold of the data") from None
     if curve.falls and wrong.all():
-        raise ConfigError(
-            f"--calibrate: every finding of {check!r} is right in these rows; it takes false ones too"
-        )
+        raise ConfigError(f"--calibrate: every finding of {check!r} is right in these rows; it takes false ones too")
     if curve.falls:
         raise ConfigError(
             f"--calibrate: the surer check {check!r} is, the less often it is right: nothing to calibrate"
