@@ -158,6 +158,12 @@ def test_only_what_the_request_says_counts() -> None:
     assert not asks_for_invention(Evidence(passages=passages, question=""))
 
 
+@pytest.mark.parametrize("line", ["print(x);", "total = a + b;", "i++;"])
+def test_a_line_that_ends_as_a_statement_of_a_program_is_code(line: str) -> None:
+    assert is_code(line)
+    assert not is_code("It was late; nobody came;")
+
+
 def test_a_long_line_is_not_searched_for_code() -> None:
     assert is_code("let answer = 42;")
     for text in ("let " + "a" * 200_000, "def " + "x(" * 100_000, "public a" + " (b" * 70_000):
