@@ -244,8 +244,9 @@ async def test_one_thread_compiles_and_what_is_too_much_is_turned_away(monkeypat
     monkeypatch.setattr(grammars, "grammar", slow)
     schemas = [json.dumps({"const": number}) for number in range(module.WAITING)]
     tasks = [asyncio.create_task(grammars.wanted(schema)) for schema in (*schemas, schemas[-1])]
-    while len(grammars._waiting) < module.WAITING - 1:
-        await asyncio.sleep(0.01)
+    async with asyncio.timeout(20):
+        while len(grammars._waiting) < module.WAITING - 1:
+            await asyncio.sleep(0.01)
     with pytest.raises(UpstreamError, match="try again"):
         await grammars.wanted('{"const": "more"}')
     tasks[-2].cancel()  # the other who waits for the same still gets it

@@ -91,6 +91,7 @@ class Grammars:
         self._kept: dict[str, Future[Grammar]] = {}
         self._waiting: deque[str] = deque()
         self._compiling = False
+        self._taken = False
 
     async def wanted(self, schema: str) -> Grammar:
         """The grammar of a JSON schema (its text), compiled on the one thread.
@@ -135,7 +136,7 @@ class Grammars:
     def _asked(self, schema: str) -> Future[Grammar]:
         with self._lock:
             if (known := self._kept.pop(schema, None)) is None:
-                if len(self._waiting) + self._compiling >= WAITING:
+                if len(self._waiting) + self._taken >= WAITING:
                     raise _busy()
                 known = Future()
                 known.set_running_or_notify_cancel()  # from here on nobody who waits can cancel it for the others
@@ -161,7 +162,7 @@ class Grammars:
             done = [schema for schema, told in self._kept.items() if told.done()]
             for schema in done[: max(0, len(done) - KEPT)]:
                 del self._kept[schema]
-            self._compiling = bool(self._waiting)
+            self._compiling = self._taken = bool(self._waiting)
             if not self._waiting:
                 return None
             schema = self._waiting.popleft()
