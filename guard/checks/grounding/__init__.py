@@ -6,9 +6,10 @@ user text; JSON in it is read field by field.
 
 Cannot catch: a small change of meaning in the same words (who did it to whom, "may" for "will"); what is true but put
 into other words looks made up, the more so the freer the wording. It knows English only: other languages are
-`not_applicable`, and so is a request with under 200 characters of evidence beyond the last question or more than
-400,000, with media alone, or with system and user text that nowhere speaks of passages, a context or anything else to
-answer from. Questions, greetings, headings, lead-ins and talk about the passages or the answer are no statements.
+`not_applicable`, and so is a request with under 200 characters of evidence beyond the last question (under 40 of what
+the client calls evidence) or more than 400,000, with media alone, or with system and user text that nowhere speaks of
+passages, a context or anything else to answer from. Questions, greetings, headings, lead-ins and talk about the
+passages or the answer are no statements.
 
 Costs about 0.2 ms a sentence, and once a request about 1 ms for 250 words. Needs nothing that is not in the package.
 
