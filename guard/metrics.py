@@ -32,7 +32,10 @@ class Metrics:
         self.forwarded = self._counter("forwarded", "Requests passed on as they were.", ("model", "route", "status"))
         self.discarded = self._counter("discarded_tokens", "Tokens generated and thrown away.", served)
         self.supervisor = self._counter(
-            "supervisor_tokens", "Tokens that models read and wrote for checks.", (*served, "check")
+            "supervisor_tokens", "Tokens that models read and wrote for checks and counterfactuals.", (*served, "check")
+        )
+        self.counterfactuals = self._counter(
+            "counterfactuals", "Turns continued as if not interrupted, by how it went.", (*served, "result")
         )
         self.left = self._counter("client_left", "Clients that left before the end.", served)
         self.store_errors = self._counter("store_errors", "Records that could not be written.", ("record",))

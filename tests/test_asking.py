@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -146,3 +147,61 @@ async def test_one_failure_ends_all_samples() -> None:
     with pytest.raises(RequestError, match="no more"):
         await again({}, 3, 60, lambda _: None)
     assert backend.open_turns == 0
+
+
+# How the turn would have gone on
+
+
+@pytest.mark.parametrize("cut", [0, 1, 3])
+async def test_the_rest_of_the_reasoning_ends_where_the_answer_begins(cut: int) -> None:
+    steps: Any = [{"reasoning": " In Kargate. "}, {"content": "Kargate."}, {"wait_ms": 60_000}, STOP]
+    backend = Listening([{"reasoning": "Hm."}, STOP], steps)
+    backend._answers = (backend._answers[0].model_copy(update={"cut": cut}),)
+    spent: list[int] = []
+    assert await Again(backend, request()).onward({"reasoning": "Hm."}, 50, spent.append) == " In Kargate. "
+    assert 0 < sum(spent) < 10
+    assert backend.open_turns == 0
+
+
+async def test_the_rest_of_the_content_goes_to_its_end_and_is_counted_by_the_server() -> None:
+    usage = {"prompt_tokens": 100, "completion_tokens": 11, "total_tokens": 111}
+    backend = Listening([{"content": "It"}, STOP], [{"content": " is so."}, STOP, {"usage": usage}])
+    spent: list[int] = []
+    assert await Again(backend, request()).onward({"reasoning": "Hm.", "content": "It"}, 50, spent.append) == " is so."
+    assert spent == [111]
+
+
+async def test_a_tool_call_is_no_text() -> None:
+    steps: Any = [{"content": " Let me see."}, {"tool": {"name": "f"}}, {"wait_ms": 60_000}, STOP]
+    again = Again(Listening([{"content": "It"}, STOP], steps), request())
+    assert await again.onward({"reasoning": "", "content": "It"}, 50, lambda _: None) == " Let me see."
+
+
+async def test_it_is_sampled_as_the_request_asks_but_alone() -> None:
+    backend = Listening([{"content": "It"}, STOP], [{"content": " is so."}, STOP])
+    sampling: dict[str, Any] = {"temperature": 0.2, "top_p": 0.5, "seed": 7, "stop": ["#"], "tools": [1]}
+    asked = request(**sampling, n=4, logprobs=True, top_logprobs=3, stream_options={"include_usage": True})
+    await Again(backend, replace(asked, n=4, top_logprobs=5)).onward({"content": "It"}, 50, lambda _: None)
+    (heard,) = backend.heard
+    assert heard.body == {"model": "m", "messages": ASKED, **sampling, "max_tokens": 50}
+    assert (heard.n, heard.top_logprobs) == (1, 0)
+
+
+@pytest.mark.parametrize(("own", "limit"), [(20, 20), (90, 50)])
+async def test_it_is_no_longer_than_the_client_wanted(own: int, limit: int) -> None:
+    backend = Listening([{"content": "It"}, STOP], [{"content": " is so."}, STOP])
+    await Again(backend, request(max_completion_tokens=own)).onward({"content": "It"}, 50, lambda _: None)
+    assert backend.heard[0].body["max_completion_tokens"] == limit
+
+
+async def test_what_is_asked_anew_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("guard.backends.scripted._continuation", lambda resume: "reask")
+    backend = Listening([{"content": "It"}, STOP], [{"content": " is so."}, {"wait_ms": 60_000}, STOP])
+    assert await Again(backend, request()).onward({"content": "It"}, 50, lambda _: None) is None
+    assert backend.open_turns == 0
+
+
+async def test_a_rest_that_breaks_off_is_an_error() -> None:
+    backend = Listening([{"reasoning": "It"}, STOP], [{"reasoning": " is"}, {"disconnect": True}])
+    with pytest.raises(UpstreamDisconnected):
+        await Again(backend, request()).onward({"reasoning": "It"}, 50, lambda _: None)

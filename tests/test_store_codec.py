@@ -57,6 +57,7 @@ TOKEN = st.builds(
     logprob=st.none() | NUMBER,
     entropy=st.none() | NUMBER,
     top=many(st.tuples(COUNT, NUMBER)),
+    top_texts=many(TEXT),
 )
 FINDING = st.builds(
     Finding, score=NUMBER, reason=TEXT, correction=TEXT, evidence=TEXT, subject=TEXT, start=COUNT, end=st.none() | COUNT
@@ -99,6 +100,8 @@ CLOSING = st.builds(
     followed=TEXT,
     answer=TEXT,
     complete=st.booleans(),
+    followed_tokens=many(st.tuples(COUNT, TOKEN)),
+    answer_tokens=many(st.tuples(COUNT, TOKEN)),
 )
 PASSAGE = st.builds(Passage, source=st.sampled_from(["evidence", "tool", "system", "user"]), text=TEXT)
 PROVENANCE = st.builds(
@@ -188,7 +191,7 @@ def test_what_is_written_is_json_for_everyone() -> None:
 def test_readers_of_other_versions_get_along() -> None:
     closing = Closing(id="a", outcome="corrected", continuation=None, followed="f")
     newer = json.loads(encode(closing)) | {"invented_later": {"deep": [1]}}
-    older = {name: value for name, value in newer.items() if name not in ("answer", "complete")}
+    older = {name: value for name, value in newer.items() if name in ("id", "outcome", "continuation", "followed")}
     assert decode(json.dumps(newer), Closing) == decode(json.dumps(older), Closing) == closing
 
 

@@ -251,6 +251,37 @@ def test_tokens_go_and_segments_stay_in_place() -> None:
     assert privacy.interruption(old, "redacted", Redactor()).interruption.claim.tokens == ()
 
 
+@pytest.mark.parametrize("prompts", ["redacted", "none"])
+def test_tokens_of_what_followed_are_kept_in_full_alone(tmp_path: Path, prompts: privacy.Prompts) -> None:
+    told = Token(id=1, text="Mail", logprob=-0.5, top=((2, -1.0),), top_texts=("Post",))
+    closing = Closing(
+        id="s1.0.1",
+        outcome="corrected",
+        continuation="text_exact",
+        followed="Mail a@b.org",
+        answer="Mail",
+        followed_tokens=((0, told),),
+        answer_tokens=((0, told),),
+    )
+    record = InterruptionRecord(interruption=interruption("", "abc"), provenance=provenance(), at=1.0, delay_s=0)
+    kept = []
+    for mode in (prompts, "full"):
+        database = Database(f"sqlite:///{tmp_path}/{mode}.db")
+        database.open()
+        database.add_interruption(record, mode)
+        database.close_interruptions([closing])
+        assert database.amend("s1.0.1", known=0.25)
+        assert database.amend("s1.0.1", counterfactual="or c@d.org", review="confirmed")
+        found = database.interruption("s1.0.1")
+        database.close()
+        assert found is not None
+        assert found.closing is not None
+        assert (found.known, found.review, found.closing.outcome) == (0.25, "confirmed", "corrected")
+        kept.append((found.closing.followed_tokens, found.closing.answer_tokens, found.counterfactual))
+    assert kept[0] == ((), (), "or <EMAIL_2>" if prompts == "redacted" else None)
+    assert kept[1] == (closing.followed_tokens, closing.answer_tokens, "or c@d.org")
+
+
 def test_none_keeps_counts_offsets_and_verdicts() -> None:
     finding = Finding(score=0.9, reason="secret", start=1, end=2)
     verdict = Verdict(segment=7, check="x", version="1", status="unscanned", why="deadline", findings=(finding,))

@@ -29,6 +29,8 @@ class ChatRequest:
         n: how many choices attempt 0 must carry.
         id, created: identity of the response (`chatcmpl-...`, unix seconds) for upstreams that do not make their own.
         prompt: the text to go on from, for a raw completion, which has no messages; else None.
+        top_logprobs: how many alternatives guard itself wants with every token (`Token.top`), whatever the client
+            asked for; the client is told what it asked for. 0: none, and no log-probabilities either.
     """
 
     body: Mapping[str, Any]
@@ -38,6 +40,7 @@ class ChatRequest:
     id: str = ""
     created: int = 0
     prompt: str | None = None
+    top_logprobs: int = 0
 
     @property
     def messages(self) -> Sequence[Mapping[str, Any]]:

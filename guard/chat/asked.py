@@ -6,7 +6,8 @@ Pure. It does not know how a turn is continued.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 from guard.backends import ChatRequest
 from guard.core.types import Channel, Resume
@@ -64,6 +65,38 @@ def plain_messages(request: ChatRequest) -> list[Mapping[str, Any]] | None:
         return None
     messages = [_plain(message) for message in conversation(request)]
     return None if None in messages else [message for message in messages if message is not None]
+
+
+class Telling(NamedTuple):
+    """A request that asks for the log-probabilities guard wants, and what its client is to see of them.
+
+    `hide`: nothing, for it asked for none. `most`: so many alternatives with each token; None: as many as come.
+    """
+
+    request: ChatRequest
+    hide: bool = False
+    most: int | None = None
+
+
+def telling(request: ChatRequest, always: bool = False) -> Telling:
+    """The request with log-probabilities where guard wants alternatives of them, or wants them `always`.
+
+    A raw completion's `logprobs` is a number of alternatives; where its client named one, that stays.
+    """
+    body, top = request.body, request.top_logprobs
+    if request.prompt is not None:
+        named = body.get("logprobs")  # 0 names one: the chosen token's own, without alternatives
+        if not top or not (named is None or named is False):
+            return Telling(request)
+        return Telling(replace(request, body={**body, "logprobs": top}), hide=True)
+    if not body.get("logprobs"):
+        asked = {"logprobs": True} | ({"top_logprobs": top} if top else {})
+        return Telling(replace(request, body={**body, **asked}), hide=True) if top or always else Telling(request)
+    own = body.get("top_logprobs")
+    own = 0 if own is None else own
+    if not isinstance(own, int) or own >= top:
+        return Telling(request)
+    return Telling(replace(request, body={**body, "top_logprobs": top}), most=own)
 
 
 def template_variables(body: Mapping[str, Any]) -> Mapping[str, Any]:

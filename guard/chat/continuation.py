@@ -171,6 +171,8 @@ def exact(
     body = {name: value for name, value in request.body.items() if name not in _CHAT_ONLY}
     body = _seeded(_streamed(body, model), choice)
     body["prompt"] = prompt
+    if request.top_logprobs:
+        body["logprobs"] = request.top_logprobs
     body["max_tokens"] = budget if resume.max_tokens is None else resume.max_tokens
     return Call(route="completions", body=body, continuation="text_exact" if isinstance(prompt, str) else "token_exact")
 

@@ -1,16 +1,17 @@
 """Log-probabilities beside a delta's text: read as tokens, and taken out of bytes where only guard asked for them.
 
-Pure. Knows OpenAI's `logprobs`. Does not know requests. Rules:
+Pure. Knows OpenAI's `logprobs`, a chat's and a raw completion's. Does not know requests. Rules:
   Tokens are told only if together they spell the delta's text, to the character; else nobody knows where they stand.
-  Taking log-probabilities out puts null in their place, as OpenAI does where they are not asked for; no other byte of
-  an event changes. Where a name beside them is spelled with escapes or stands twice, the object around them is written
-  anew, with its other values as they are.
+  Taking log-probabilities out puts null in their place, as OpenAI does where they are not asked for; of alternatives
+  the first stay. No other byte of an event changes. Where a name beside them is spelled with escapes or stands twice,
+  the object around them is written anew, with its other values as they are.
 """
 
 from __future__ import annotations
 
 import codecs
 from collections.abc import Callable, Iterator
+from itertools import repeat
 from typing import Any
 
 import msgspec
@@ -23,16 +24,53 @@ _SPACE = b" \t\n\r"
 _NULL = b"null"
 
 
-def tokens(told: Any, text: str) -> tuple[Token, ...]:
-    """The tokens that spell `text`, from the `logprobs` beside it; () where they do not, or there are none."""
-    entries = told.get("content") if isinstance(told, dict) else None
+def tokens(told: Any, text: str, most: int = 0) -> tuple[Token, ...]:
+    """The tokens that spell `text`, from the `logprobs` beside it; () where they do not, or there are none.
+
+    `most`: alternatives to read with each; no upstream tells their ids, so they are known by their texts.
+    """
+    entries = _entries(told) if isinstance(told, dict) else None
     if not text or not isinstance(entries, list):
         return ()
-    found = tuple(_spelled(entries))
+    found = tuple(_spelled(entries, most))
     return found if len(found) == len(entries) and "".join(token.text for token in found) == text else ()
 
 
-def _spelled(entries: list[Any]) -> Iterator[Token]:
+def only_alternatives(told: Any, most: int) -> Any:
+    """A chat's `logprobs` with at most so many alternatives a token."""
+    entries = told.get("content") if isinstance(told, dict) else None
+    if not isinstance(entries, list):
+        return told
+    return told | {"content": [_shortened(entry, most) for entry in entries]}
+
+
+def _shortened(entry: Any, most: int) -> Any:
+    top = entry.get("top_logprobs") if isinstance(entry, dict) else None
+    return entry | {"top_logprobs": top[:most]} if isinstance(top, list) else entry
+
+
+def _entries(told: dict[str, Any]) -> Any:
+    """One object a token; a raw completion tells parallel lists."""
+    if "content" in told or not isinstance(texts := told.get("tokens"), list):
+        return told.get("content")
+    logprobs, tops = told.get("token_logprobs"), told.get("top_logprobs")
+    if not isinstance(logprobs, list) or len(logprobs) != len(texts):
+        return None
+    alternatives = map(_ranked, tops) if isinstance(tops, list) and len(tops) == len(texts) else repeat(None)
+    return [
+        {"token": text, "logprob": logprob, "top_logprobs": top}
+        for text, logprob, top in zip(texts, logprobs, alternatives, strict=False)
+    ]
+
+
+def _ranked(top: Any) -> list[Any]:
+    """A raw completion's alternatives, best first: it tells them in no order."""
+    items = top.items() if isinstance(top, dict) else ()
+    found = [{"token": text, "logprob": logprob} for text, logprob in items if isinstance(logprob, int | float)]
+    return sorted(found, key=lambda one: -one["logprob"])
+
+
+def _spelled(entries: list[Any], most: int) -> Iterator[Token]:
     """Tokens with the characters that their bytes complete, up to the first entry that is none."""
     characters = codecs.getincrementaldecoder("utf-8")("replace")
     for entry in entries:
@@ -40,7 +78,23 @@ def _spelled(entries: list[Any]) -> Iterator[Token]:
         spelled = _bytes(entry) if isinstance(logprob, int | float) else None
         if spelled is None:
             return
-        yield Token(id=-1, text=characters.decode(spelled), logprob=float(entry["logprob"]))
+        top = list(_top(entry.get("top_logprobs"), most))
+        yield Token(
+            id=-1,
+            text=characters.decode(spelled),
+            logprob=float(entry["logprob"]),
+            top=tuple((-1, likely) for _, likely in top),
+            top_texts=tuple(text for text, _ in top),
+        )
+
+
+def _top(told: Any, most: int) -> Iterator[tuple[str, float]]:
+    """The first alternatives, up to one that cannot be read: what follows it would not be the next best."""
+    for one in told[:most] if isinstance(told, list) else ():
+        text, logprob = (one.get("token"), one.get("logprob")) if isinstance(one, dict) else (None, None)
+        if not isinstance(text, str) or not isinstance(logprob, int | float):
+            return
+        yield text, float(logprob)
 
 
 def _bytes(entry: dict[str, Any]) -> bytes | None:
@@ -50,12 +104,13 @@ def _bytes(entry: dict[str, Any]) -> bytes | None:
     return text.encode(errors="replace") if isinstance(text, str) else None
 
 
-def without_logprobs(data: bytes, raw: bytes | None) -> tuple[bytes, bytes | None]:
-    """An event's JSON and its bytes (None stays None) without the log-probabilities of its choices.
+def without_logprobs(data: bytes, raw: bytes | None, most: int | None = None) -> tuple[bytes, bytes | None]:
+    """An event's JSON and its bytes (None stays None) without the log-probabilities of its choices, or with at most
+    `most` alternatives a token.
 
     Takes time in proportion to the event. Raises msgspec.DecodeError where the event is no object.
     """
-    hidden = _with_member(data, "choices", _choices)
+    hidden = _with_member(data, "choices", lambda choices: _each(choices, lambda choice: _choice(choice, most)))
     if hidden == data or raw is None:
         return hidden, raw
     head, found, tail = raw.partition(data)
@@ -64,8 +119,8 @@ def without_logprobs(data: bytes, raw: bytes | None) -> tuple[bytes, bytes | Non
     return hidden, b"data: " + hidden.replace(b"\n", b"\ndata: ") + b"\n\n"  # its JSON came in several lines
 
 
-def _choices(data: bytes) -> bytes:
-    """A list of choices without their log-probabilities; anything else as it is."""
+def _each(data: bytes, change: Callable[[bytes], bytes]) -> bytes:
+    """A list with each of its items changed; anything else as it is."""
     if not data.startswith(b"["):
         return data
     items = list(map(bytes, _ITEMS.decode(data)))
@@ -74,11 +129,30 @@ def _choices(data: bytes) -> bytes:
         at = _behind(data, at, _SPACE + b",")
         spans.append((at, at + len(item)))
         at += len(item)
-    return _replaced(data, spans, list(map(_choice, items)))
+    return _replaced(data, spans, list(map(change, items)))
 
 
-def _choice(data: bytes) -> bytes:
-    return _with_member(data, "logprobs", lambda _: _NULL) if data.startswith(b"{") else data
+def _choice(data: bytes, most: int | None) -> bytes:
+    return _inside(data, "logprobs", lambda told: _NULL if most is None else _fewer(told, most))
+
+
+def _fewer(told: bytes, most: int) -> bytes:
+    return _inside(
+        told, "content", lambda entries: _each(entries, lambda entry: _inside(entry, "top_logprobs", _first(most)))
+    )
+
+
+def _first(most: int) -> Callable[[bytes], bytes]:
+    def first(data: bytes) -> bytes:
+        items = list(map(bytes, _ITEMS.decode(data))) if data.startswith(b"[") else []
+        return b"[" + b",".join(items[:most]) + b"]" if len(items) > most else data
+
+    return first
+
+
+def _inside(data: bytes, name: str, change: Callable[[bytes], bytes]) -> bytes:
+    """`_with_member` of what may be no object."""
+    return _with_member(data, name, change) if data.startswith(b"{") else data
 
 
 def _with_member(data: bytes, name: str, change: Callable[[bytes], bytes]) -> bytes:

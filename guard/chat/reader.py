@@ -25,7 +25,7 @@ import msgspec
 from guard.backends import Item, Usage
 from guard.chat.chunks import Choice, Chunk, Text, arguments, decode, only, parts, texts
 from guard.chat.introduction import Introduction
-from guard.chat.logprobs import tokens, without_logprobs
+from guard.chat.logprobs import only_alternatives, tokens, without_logprobs
 from guard.chat.progress import Mark, Progress
 from guard.chat.rest import rest, without_usage
 from guard.chat.sse import EVENT_LIMIT, EventReader
@@ -53,6 +53,8 @@ class Reader:
         collector: takes token ids out of the chunks, where they were asked for.
         scrub: takes secrets out of an upstream's own words, before any of them is repeated.
         hide: the client did not ask for the log-probabilities that come, and does not get them.
+        most: it asked for so many alternatives with them, and gets no more; None: as many as come.
+        top: alternatives to read with each token.
 
     Attributes:
         error: set once the upstream has failed; nothing follows the items returned with it.
@@ -71,6 +73,8 @@ class Reader:
         collector: Collector | None = None,
         scrub: Callable[[bytes], bytes] = bytes,
         hide: bool = False,
+        most: int | None = None,
+        top: int = 0,
     ) -> None:
         self.error: UpstreamError | None = None
         self.done = False
@@ -80,6 +84,8 @@ class Reader:
         self._collector = collector
         self._scrub = scrub
         self._hide = hide
+        self._most = most
+        self._top = top
         self._events = EventReader()
         self._opening: list[Item] | None = [(i, Opened(number, continuation)) for i in choices.values()]
         self._states = {theirs: Progress(ours, splitter()) for theirs, ours in choices.items()}
@@ -172,8 +178,8 @@ class Reader:
     def _kept(self, chunk: Chunk, data: bytes, raw: bytes | None) -> tuple[bytes, bytes | None]:
         """What of an event goes on: its data, and its bytes if they are kept."""
         raw = raw if self._number == 0 else None
-        if self._hide:
-            data, raw = without_logprobs(data, raw)
+        if self._hide or self._most is not None:
+            data, raw = without_logprobs(data, raw, None if self._hide else self._most)
         return (data, raw) if self._collector is None else self._collector.take(chunk, data, raw)
 
     def _unreadable(self, data: bytes, error: Exception) -> None:
@@ -284,7 +290,8 @@ class Reader:
         self, channel: Literal["reasoning", "content"], text: str, raw: bytes | None, form: str, logprobs: Any
     ) -> Delta:
         told = None if self._hide else logprobs
-        return Delta(self._number, channel, text, raw, form, tokens(logprobs, text), told)
+        told = told if self._most is None else only_alternatives(told, self._most)
+        return Delta(self._number, channel, text, raw, form, tokens(logprobs, text, self._top), told)
 
     def _flush(self, state: Progress, items: list[Item]) -> None:
         if state.splitter is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from guard.core.docket import Entry
+from guard.core.transcript import Transcript
 from guard.core.turn import TEXTS, Text, Turn
 from guard.core.types import (
     Closing,
@@ -15,6 +16,7 @@ from guard.core.types import (
     Interruption,
     Outcome,
     Segment,
+    Spelled,
     Summary,
     Verdict,
     normalise,
@@ -41,13 +43,16 @@ class _Open:
 class _Followed:
     text: str
     clean: bool
+    tokens: Spelled = ()
 
 
 class Log:
-    """The record of one choice."""
+    """The record of one choice. `alternatives`: how many to keep with each token that followed a correction; at 0 no
+    token is kept."""
 
-    def __init__(self, choice: int) -> None:
+    def __init__(self, choice: int, alternatives: int = 0) -> None:
         self._choice = choice
+        self._alternatives = alternatives
         self._segments: dict[int, Segment] = {}
         self._verdicts: list[tuple[Segment, Verdict]] = []
         self._open: list[_Open] = []
@@ -106,10 +111,12 @@ class Log:
         if opened.void:
             return closing
         first = self._following(turn, opened.channel, opened.at, ended)
-        closing = replace(closing, followed=first.text, complete=complete and first.clean)
+        closing = replace(closing, followed=first.text, followed_tokens=first.tokens, complete=complete and first.clean)
         if opened.channel == "reasoning" and first.clean:
             answer = self._following(turn, "content", opened.answer_at, ended)
-            closing = replace(closing, answer=answer.text, complete=complete and answer.clean)
+            closing = replace(
+                closing, answer=answer.text, answer_tokens=answer.tokens, complete=complete and answer.clean
+            )
         return closing
 
     def _outcome(self, opened: _Open, ended: bool) -> Outcome:
@@ -137,7 +144,18 @@ class Log:
         stops = [s.start for s in self._segments.values() if s.id in bad and s.channel == channel and s.start >= at]
         stops += [span.start for span in transcript.spans if span.origin == "guard" and span.start >= at]
         end = min([*stops, len(transcript) if ended else turn.segmented(channel)])
-        return _Followed(transcript.text(at, end) if end > at else "", not stops)
+        if end <= at:
+            return _Followed("", not stops)
+        return _Followed(transcript.text(at, end), not stops, self._spelled(transcript, at, end))
+
+    def _spelled(self, transcript: Transcript, start: int, end: int) -> Spelled:
+        most = self._alternatives
+        if not most:
+            return ()
+        return tuple(
+            (at, replace(token, top=token.top[:most], top_texts=token.top_texts[:most]))
+            for at, token in transcript.within(start, end)
+        )
 
     def summary(
         self, turn: Turn, finish_reason: str | None, *, left: bool = False, error: str | None = None

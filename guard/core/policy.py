@@ -6,6 +6,7 @@ sessions, budgets in flight or files.
 
 from __future__ import annotations
 
+import hashlib
 import re
 import string
 from collections.abc import Mapping, Sequence
@@ -91,12 +92,31 @@ class Reask(_Model):
 
 
 class Recording(_Model):
-    """What is written down."""
+    """What is written down.
+
+    Attributes:
+        clean_per_interruption: sessions without a finding that are kept for each one with a finding.
+        prompts: what of the texts may be stored: all, all but what identifies someone, or nothing.
+        top_logprobs: ask the policy model for log-probabilities with so many alternatives a token, and keep those of
+            what followed a correction, under `prompts: full`; 0 asks for none. Only for upstreams that tell them:
+            others refuse the request.
+        counterfactual: share of interruptions after which the policy model is asked, once the response has ended, how
+            it would have gone on without the interruption.
+        reveal: clients are told retracted text.
+        on_store_error: whether a turn goes on though its interruption could not be stored.
+    """
 
     clean_per_interruption: Annotated[float, Field(ge=0)] = 1.0
     prompts: Literal["full", "redacted", "none"] = "full"
+    top_logprobs: Annotated[int, Field(ge=0, le=20)] = 0
+    counterfactual: Annotated[float, Field(ge=0, le=1)] = 0.0
     reveal: bool = False
     on_store_error: Literal["continue", "stop"] = "continue"
+
+    def wants_counterfactual(self, interruption: str) -> bool:
+        """Whether the interruption of this id is in the share: the same for the same id, whoever asks."""
+        place = int.from_bytes(hashlib.sha256(interruption.encode(errors="surrogatepass")).digest()[:8])
+        return place < self.counterfactual * 2**64
 
 
 class Case(_Model):

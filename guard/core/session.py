@@ -67,7 +67,7 @@ class Session:
         self._gated = any(use.used_at is not None for use in config.policy.checks)
         self._specs = [spec for spec in config.checks if spec.name in self._uses]
         self._begin(config.prefix)
-        self._log = Log(config.choice)
+        self._log = Log(config.choice, config.policy.record.top_logprobs)
         self._attempt = 0
         self._awaiting: tuple[str, Resume] | None = None
         self._ending: _Ending | None = None

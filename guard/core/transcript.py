@@ -81,6 +81,19 @@ class Transcript:
         first, last = bisect_right(self._token_starts, start - 1), bisect_right(self._token_starts, end - 1)
         return tuple(zip(self._token_starts[first:last], self._tokens[first:last], strict=True))
 
+    def within(self, start: int, end: int) -> tuple[tuple[int, Token], ...]:
+        """The tokens that lie wholly inside the characters from `start` to `end`, placed from `start`.
+
+        One that a cut went through is none, whatever was written behind the cut.
+        """
+        text, placed = self.text(start, end), self.placed(start, end)
+        nexts = [*(at for at, _ in placed[1:]), end]
+        return tuple(
+            (at - start, token)
+            for (at, token), following in zip(placed, nexts, strict=False)
+            if at + len(token.text) <= following and text.startswith(token.text, at - start)
+        )
+
     def by(self, *origins: Origin, start: int = 0) -> str:
         """All text from `start` on that these authors wrote, joined."""
         spans = [span for span in self._spans if span.origin in origins and span.end > start]

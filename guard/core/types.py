@@ -51,8 +51,9 @@ class Token:
 
     `id` is -1 where the upstream tells text only. `text` is the token's characters in its channel. `logprob` and
     `entropy` are in nats under the distribution it was sampled from before temperature; `top` holds (token id,
-    log-probability) pairs, best first. `probe`: 0..1, what a probe of the policy model's own hidden states makes of the
-    place it stands in (1: made up).
+    log-probability) pairs, best first; where their ids are not told (-1), `top_texts` says what they spell, in the same
+    order. `probe`: 0..1, what a probe of the policy model's own hidden states makes of the place it stands in (1: made
+    up).
     """
 
     id: int
@@ -61,10 +62,11 @@ class Token:
     entropy: float | None = None
     top: tuple[tuple[int, float], ...] = ()
     probe: float | None = None
+    top_texts: tuple[str, ...] = ()
 
 
 Spelled: TypeAlias = tuple[tuple[int, Token], ...]
-"""A segment's tokens in order, each with the character of the segment's text that it begins at."""
+"""A text's tokens in order, each with the character of the text that it begins at."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,6 +204,11 @@ class Closing:
     """The content after that, where the claim was in the reasoning and nothing after it was flagged or unscanned."""
     complete: bool = False
     """Whether `followed` and `answer` reach the end of the turn, so that its end may be learnt too."""
+    followed_tokens: Spelled = ()
+    """The model's tokens that lie wholly inside `followed`, with at most `record.top_logprobs` alternatives each; ()
+    where the policy keeps none or the upstream tells none."""
+    answer_tokens: Spelled = ()
+    """The same of `answer`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

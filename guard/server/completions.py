@@ -88,6 +88,8 @@ async def _supervised(incoming: Incoming, call: CompletionCall) -> None:
             for number, exchange in enumerate(exchanges):
                 group.create_task(run(number * first.n, exchange))
         await reply.end(summed([exchange.usage() for exchange in exchanges]))
+        for exchange in exchanges:
+            exchange.ended()
     except* GuardError as errors:
         raise errors.exceptions[0] from None
     finally:

@@ -73,6 +73,7 @@ async def answer(incoming: Incoming, question: Question, encoder: Encoder, colle
     try:
         await exchange.run()
         await reply.end(exchange.usage())
+        exchange.ended()
     finally:
         leaving.cancel()
         reply.close()

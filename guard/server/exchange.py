@@ -15,6 +15,7 @@ from guard.asking import Again
 from guard.backends import ChatRequest, estimate_tokens
 from guard.core.config import Config
 from guard.core.events import Finish
+from guard.core.policy import Policy
 from guard.core.records import Provenance, Route
 from guard.core.session import Session
 from guard.core.types import Summary
@@ -76,7 +77,10 @@ class Exchange:
             id=question.id,
             created=int(time.time()),
             prompt=question.prompt,
+            top_logprobs=_alternatives(self._policy.policy),
         )
+        # A schema's text has no place in which to go on.
+        self._again = None if call.structured else Again(self._served.backend, request)
         self._turn = self._served.backend.begin(request)
         self._journal = Journal(
             gateway.store,
@@ -96,9 +100,9 @@ class Exchange:
             record=self._journal.record,
             ledger=self._ledger,
             observers=[self._journal, gateway.metrics.observer(*self._labels)],
-            # A schema's text has no place in which to go on.
-            ask=None if call.structured else Again(self._served.backend, request),
+            ask=self._again,
         )
+        self._whole = False
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -118,12 +122,18 @@ class Exchange:
         try:
             await self._relay.run()
             status = self._status()
+            self._whole = status == "200"
         except UpstreamError as error:
             status = str(error.status)
             raise
         finally:
             metrics.running.dec()
             await self._close(status)
+
+    def ended(self) -> None:
+        """The client has all of the response. What is still to be asked begins, unless it failed or the client left."""
+        if self._whole and self._again is not None:
+            self._gateway.counterfactuals.start(self._journal.unsampled, self._again, self._labels)
 
     async def leave(self) -> None:
         """The client has gone."""
@@ -199,6 +209,11 @@ def passing(headers: Mapping[str, str], keys_are_ours: bool) -> dict[str, str]:
         for name in _UPSTREAM_HEADERS
         if name in headers and not (keys_are_ours and name == "authorization")
     }
+
+
+def _alternatives(policy: Policy) -> int:
+    """How many alternatives are kept with each token: none where nothing is interrupted."""
+    return policy.record.top_logprobs if policy.mode == "supervise" else 0
 
 
 def _provenance(question: Question, served: Served, loaded: LoadedPolicy) -> Provenance:

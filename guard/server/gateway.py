@@ -20,6 +20,7 @@ from guard.core.policy import Policy, Watch
 from guard.errors import ConfigError, RequestError, StoreError
 from guard.metrics import Metrics
 from guard.registry import LoadedPolicy
+from guard.server.counterfactuals import Counterfactuals
 from guard.settings import BackendEntry, ModelEntry, Settings, SupervisorEntry
 from guard.store import Store
 from guard.supervisor import ModelSupervisor
@@ -52,6 +53,7 @@ class Gateway:
         self.settings = settings
         self.metrics = Metrics()
         self.store = Store(settings.store.url)
+        self.counterfactuals = Counterfactuals(self.store, self.metrics)
         self.mode: Mode = "supervise"
         self.models = {entry.name: _served(entry, settings) for entry in settings.models}
         self.known = {name: entry.name for entry in settings.models for name in (entry.name, *entry.aliases)}
@@ -81,6 +83,7 @@ class Gateway:
         """Let go of everything."""
         if self._purger is not None:
             self._purger.cancel()
+        await self.counterfactuals.close()
         for served in self.models.values():
             await served.backend.close()
         if self.supervisor is not None:

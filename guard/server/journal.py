@@ -37,6 +37,9 @@ class Journal:
         self._closings: list[Closing] = []
         self._summaries: dict[int, Summary] = {}
         self._spent: Counter[tuple[int, int]] = Counter()
+        self._called: set[int] = set()
+        self.unsampled: list[Interruption] = []
+        """Those on record whose uninterrupted continuation the policy asks for."""
         self._began = time.monotonic()
         self.timings: dict[str, float] = {}
 
@@ -81,6 +84,7 @@ class Journal:
     async def record(self, interruption: Interruption) -> str | None:
         """Make an interruption durable; returns what went wrong, or None."""
         at, delay = self._cut_at[interruption.id]
+        sampled = self._wants_counterfactual(interruption)
         record = InterruptionRecord(
             interruption=interruption,
             provenance=self._provenance,
@@ -94,7 +98,17 @@ class Journal:
             self._metrics.store_errors.labels("interruption").inc()
             log.error("interruption %s could not be recorded: %s", interruption.id, error)
             return str(error)
+        if sampled:
+            self.unsampled.append(interruption)
         return None
+
+    def _wants_counterfactual(self, interruption: Interruption) -> bool:
+        """Behind a tool call nothing can be gone on with: what guard answered to it is not in the turn's text."""
+        if interruption.claim.channel == "tool_calls":
+            self._called.add(interruption.choice)
+        recording = self._policy.record
+        possible = recording.prompts != "none" and interruption.choice not in self._called
+        return possible and recording.wants_counterfactual(interruption.id)
 
     async def close(self, usage: dict[str, Any]) -> None:
         """The response is over: close its interruptions and write the session."""

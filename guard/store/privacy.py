@@ -62,6 +62,7 @@ def close(closing: Closing, prompts: Prompts, redactor: Redactor) -> Closing:
     """The end of an interruption as it may be stored."""
     if prompts == "full":
         return closing
+    closing = replace(closing, followed_tokens=(), answer_tokens=())
     if prompts == "none":
         return replace(closing, followed="", answer="")
     return replace(closing, followed=redactor.text(closing.followed), answer=redactor.text(closing.answer))

@@ -3,6 +3,7 @@
 import json
 import random
 import sys
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -120,6 +121,26 @@ async def test_gemini(server: Server, way: int) -> None:
     assert (name, json.loads(arguments)) == ("f", {"x": 1})
     assert "U0lH" in id_  # the signature that Gemini wants back travels in the call's id
     assert [e.reason for e in events if isinstance(e, Finished)] == ["tool_calls"]
+
+
+@pytest.mark.parametrize(("body", "told"), [({}, None), ({"logprobs": True, "top_logprobs": 1}, 1)])
+async def test_alternatives_that_guard_keeps(server: Server, body: dict[str, Any], told: int | None) -> None:
+    top = [{"token": f"t{i}", "logprob": -0.5 - i, "bytes": None} for i in range(3)]
+    logprobs = {"content": [{"token": "c", "logprob": -0.5, "bytes": None, "top_logprobs": top}]}
+    chunk = {"choices": [{"index": 0, "delta": {"content": "c"}, "logprobs": logprobs}], "id": "u"}
+    server.replies = [chunked(b"data: %s\n\n" % json.dumps(chunk).encode(), *plain({"content": "b"}))]
+    backend = await made(server.url, PLAIN)
+    try:
+        events = await collect(backend.begin(replace(ask(**body), top_logprobs=3)).attempt(0))
+    finally:
+        await backend.close()
+    deltas = [e for e in events if isinstance(e, Delta)]
+    assert (server.seen[0][2]["logprobs"], server.seen[0][2]["top_logprobs"]) == (True, 3)
+    assert [token.top_texts for e in deltas for token in e.tokens] == [("t0", "t1", "t2")]
+    seen = [len(e.logprobs["content"][0]["top_logprobs"]) for e in deltas if e.logprobs]
+    assert seen == ([] if told is None else [told])
+    raw = [json.loads(e.raw[6:])["choices"][0].get("logprobs") for e in deltas if e.raw]
+    assert [len(one["content"][0]["top_logprobs"]) for one in raw if one] == seen
 
 
 @pytest.mark.parametrize("way", range(3), ids=["whole", "bytes", "random"])

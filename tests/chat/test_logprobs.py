@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guard.chat.logprobs import tokens, without_logprobs
+from guard.chat.logprobs import only_alternatives, tokens, without_logprobs
 from guard.chat.reader import Reader
 from guard.chat.tags import TagSplitter
 from guard.core.events import Delta
@@ -21,13 +21,17 @@ WORDS = st.lists(
 )
 
 
-def told(words: list[str]) -> dict[str, Any]:
+def told(words: list[str], most: int = 0) -> dict[str, Any]:
     return {
         "content": [
-            {"token": word, "logprob": -0.5 * i, "bytes": list(word.encode()), "top_logprobs": []}
+            {"token": word, "logprob": -0.5 * i, "bytes": list(word.encode()), "top_logprobs": top(most)}
             for i, word in enumerate(words)
         ]
     }
+
+
+def top(most: int) -> list[dict[str, Any]]:
+    return [{"token": f"t{i}", "logprob": -0.25 * i, "bytes": [116]} for i in range(most)]
 
 
 @given(WORDS)
@@ -72,9 +76,66 @@ def test_without_bytes_the_tokens_text_counts() -> None:
     assert [t.text for t in tokens({"content": [{"token": "Ada", "logprob": -1, "bytes": None}]}, "Ada")] == ["Ada"]
 
 
-def event(words: list[str], asked: bool, n: int = 1, spaces: Any = None) -> bytes:
+@given(WORDS, st.integers(0, 6), st.integers(0, 6))
+def test_alternatives_are_read_as_far_as_they_are_wanted(words: list[str], come: int, most: int) -> None:
+    for token in tokens(told(words, come), "".join(words), most):
+        assert list(token.top_texts) == [f"t{i}" for i in range(min(come, most))]
+        assert token.top == tuple((-1, -0.25 * i) for i in range(min(come, most)))
+
+
+@pytest.mark.parametrize(
+    "odd", [None, 3, {"token": "x"}, {"token": 3, "logprob": -1}, {"token": "x", "logprob": "low"}]
+)
+def test_alternatives_are_read_up_to_one_that_is_none(odd: Any) -> None:
+    entry = {"token": "Ada", "logprob": -1, "top_logprobs": [*top(2), odd, *top(1)]}
+    assert [token.top_texts for token in tokens({"content": [entry]}, "Ada", 4)] == [("t0", "t1")]
+    assert [token.top_texts for token in tokens({"content": [entry | {"top_logprobs": odd}]}, "Ada", 4)] == [()]
+
+
+def lists(words: list[str]) -> dict[str, Any]:
+    """What a raw completion tells."""
+    return {
+        "text_offset": [0] * len(words),
+        "tokens": words,
+        "token_logprobs": [-0.5 * i for i in range(len(words))],
+        "top_logprobs": [{"t1": -3.0, "t0": -0.5, "no": None, "t2": -4} for _ in words],
+    }
+
+
+@given(WORDS)
+def test_a_raw_completions_parallel_lists_are_read_too(words: list[str]) -> None:
+    found = tokens(lists(words), "".join(words), 2)
+    assert [(token.text, token.logprob) for token in found] == [(word, -0.5 * i) for i, word in enumerate(words)]
+    assert {(token.top_texts, token.top) for token in found} <= {(("t0", "t1"), ((-1, -0.5), (-1, -3.0)))}
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        ({"top_logprobs": None}, [()]),
+        ({"top_logprobs": [{}, {}]}, [()]),
+        ({"top_logprobs": [None]}, [()]),
+        ({"tokens": "Ada"}, []),
+        ({"tokens": ["Eve"]}, []),
+        ({"tokens": [None]}, []),
+        ({"token_logprobs": []}, []),
+        ({"token_logprobs": None}, []),
+        ({"token_logprobs": [None]}, []),
+        ({"content": None}, []),
+    ],
+)
+def test_lists_that_do_not_fit_each_other_tell_nothing(change: Any, found: list[Any]) -> None:
+    assert [token.top_texts for token in tokens(lists(["Ada"]) | change, "Ada", 2)] == found
+
+
+def event(words: list[str], asked: bool, n: int = 1, spaces: Any = None, most: int = 0) -> bytes:
     choices = [
-        {"index": i, "delta": {"content": "".join(words)}, "logprobs": told(words) if asked else None, "x": [1, "ü"]}
+        {
+            "index": i,
+            "delta": {"content": "".join(words)},
+            "logprobs": told(words, most) if asked else None,
+            "x": [1, "ü"],
+        }
         for i in range(n)
     ]
     document = {"id": "c1", "choices": choices, "odd": {"logprobs": 1}}
@@ -88,6 +149,32 @@ def test_taking_them_out_leaves_the_bytes_of_a_server_that_was_not_asked(words: 
     assert without_logprobs(data, raw) == (wanted, plain)
     assert without_logprobs(data, None) == (wanted, None)
     assert without_logprobs(wanted, plain) == (wanted, plain)
+
+
+@given(WORDS, st.integers(1, 2), st.integers(0, 5), st.integers(0, 5), st.sampled_from([None, (",", ":")]))
+def test_taking_alternatives_out_leaves_the_bytes_of_a_server_that_was_asked_for_fewer(
+    words: list[str], n: int, come: int, most: int, spaces: Any
+) -> None:
+    raw, plain = (event(words, True, n, spaces, each) for each in (come, min(come, most)))
+    spaced = plain if spaces else raw
+    found, anew = without_logprobs(raw[6:-4], raw, most)
+    assert json.loads(found) == json.loads(plain[6:-4])
+    assert anew == b"data: " + found + b"\r\n\r\n"
+    if come <= most:
+        assert anew == spaced == raw
+    elif spaces:
+        assert anew == plain
+    logprobs = json.loads(found)["choices"][0]["logprobs"]
+    assert only_alternatives(told(words, come), most) == logprobs == told(words, min(come, most))
+
+
+@pytest.mark.parametrize(
+    "logprobs", [b"null", b"7", b'{"content":null}', b'{"content":[null,[],{},{"top_logprobs":null}]}', b'{"a":[1]}']
+)
+def test_what_tells_no_alternatives_stays_as_it_is(logprobs: bytes) -> None:
+    data = b'{"choices":[{"logprobs":' + logprobs + b"}]}"
+    assert without_logprobs(data, None, 1)[0] == data
+    assert only_alternatives(json.loads(logprobs), 1) == json.loads(logprobs)
 
 
 def test_an_event_of_several_lines_is_written_anew() -> None:
@@ -178,7 +265,7 @@ def test_no_pattern_is_made_of_what_an_event_brings(monkeypatch: pytest.MonkeyPa
     assert (found, made) == (wanted, [])
 
 
-def read(stream: bytes, hide: bool, sizes: int) -> list[Any]:
+def read(stream: bytes, hide: bool, sizes: int, **wanted: Any) -> list[Any]:
     reader = Reader(
         0,
         {0: 0},
@@ -186,6 +273,7 @@ def read(stream: bytes, hide: bool, sizes: int) -> list[Any]:
         splitter=lambda: TagSplitter(("<think>", "</think>"), "undecided"),
         forms={},
         hide=hide,
+        **wanted,
     )
     dice, items = random.Random(sizes), []
     while stream:
@@ -210,6 +298,21 @@ def test_a_reader_that_hides_them_brings_what_it_would_have_without_and_tokens(
             assert "".join(token.text for token in one.tokens) in ("", one.text)
             one.tokens = ()
     assert hidden == plain
+
+
+@given(st.lists(WORDS, max_size=6), st.sampled_from([0, 1, 40]))
+def test_a_reader_that_shows_fewer_alternatives_brings_those_of_a_server_asked_for_fewer(
+    said: list[list[str]], sizes: int
+) -> None:
+    spaces = (",", ":")
+    many, few = (b"".join(event(words, True, 1, spaces, most) for words in said) + END for most in (4, 2))
+    shown, plain = read(many, False, sizes, most=2, top=4), read(few, False, 0, top=4)
+    for one, other in zip(shown, plain, strict=True):
+        if isinstance(one, Delta):
+            assert [token.text for token in one.tokens] == [token.text for token in other.tokens]
+            assert {len(token.top) for token in one.tokens} <= {4}
+            one.tokens = other.tokens = ()
+        assert one == other
 
 
 def test_whose_client_asked_gets_them_and_guard_reads_them_too() -> None:

@@ -4,10 +4,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from guard.core.config import Config, watched
-from guard.core.policy import Interrupt, Policy, Watch, interruption_text, retraction_text, word
+from guard.core.policy import Interrupt, Policy, Recording, Watch, interruption_text, retraction_text, word
 from guard.core.types import Finding
 from guard.core.use import CheckUse
 from tests.core.harness import policy
@@ -177,3 +179,23 @@ def test_the_defaults_are_those_of_the_shipped_policy() -> None:
     limits = Interrupt()
     assert (limits.max_per_response, limits.max_per_check, limits.cooldown_segments) == (3, 2, 1)
     assert (limits.max_late_segments, limits.at_limit) == (3, "caveat")
+
+
+@pytest.mark.parametrize(("field", "wrong"), [("top_logprobs", 21), ("top_logprobs", -1), ("counterfactual", 1.5)])
+def test_what_a_record_cannot_hold_is_refused(field: str, wrong: float) -> None:
+    with pytest.raises(ValidationError, match=field):
+        Recording.model_validate({field: wrong})
+
+
+@given(st.text(), st.floats(0, 1))
+def test_who_is_in_the_share_depends_on_the_id_alone(key: str, share: float) -> None:
+    wanted = Recording(counterfactual=share).wants_counterfactual(key)
+    assert wanted == Recording(counterfactual=share, reveal=True).wants_counterfactual(key)
+    assert not wanted or Recording(counterfactual=min(1, share * 2)).wants_counterfactual(key)
+    assert Recording(counterfactual=1).wants_counterfactual(key)
+    assert not Recording().wants_counterfactual(key)
+
+
+def test_the_share_is_kept() -> None:
+    record = Recording(counterfactual=0.3)
+    assert 270 < sum(record.wants_counterfactual(f"chatcmpl-{i}.0.1") for i in range(1000)) < 330

@@ -69,6 +69,7 @@ LABELS = {
     "guard_forwarded": {"model", "route", "status"},
     "guard_discarded_tokens": {"model", "policy"},
     "guard_supervisor_tokens": {"model", "policy", "check"},
+    "guard_counterfactuals": {"model", "policy", "result"},
     "guard_client_left": {"model", "policy"},
     "guard_store_errors": {"record"},
     "guard_check_seconds": {"check", "le"},

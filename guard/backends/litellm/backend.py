@@ -13,6 +13,7 @@ from guard.backends import ChatRequest, Options, estimate_tokens
 from guard.backends.litellm.library import load
 from guard.backends.litellm.options import LiteLLMOptions
 from guard.backends.litellm.turn import LiteLLMTurn, prefills
+from guard.chat.asked import telling
 from guard.errors import RequestError
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class LiteLLMBackend:
         if request.prompt is not None:
             raise RequestError("the litellm backend serves chat only", param="prompt")
         assert self._caller is not None  # start comes first
-        return LiteLLMTurn(request, self._options, self._caller)
+        return LiteLLMTurn(telling(request), self._options, self._caller)
 
     def count(self, text: str) -> int:
         """Tokens of `text`, estimated: litellm's own tokenizers are fetched when they are asked."""

@@ -14,12 +14,13 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
-from guard.backends import Batch, ChatRequest
+from guard.backends import Batch
 from guard.backends.litellm import thinking
 from guard.backends.litellm.fields import arguments
 from guard.backends.litellm.options import LiteLLMOptions
 from guard.backends.litellm.together import together
 from guard.chat import continuation
+from guard.chat.asked import Telling
 from guard.chat.continuation import Call
 from guard.chat.opening import Opening
 from guard.chat.prefill import Dialect
@@ -52,8 +53,9 @@ def prefills(options: LiteLLMOptions, caller: Caller) -> bool:
 class LiteLLMTurn:
     """See `guard.backends.Turn`. Holds the signed reasoning of each choice's latest attempt."""
 
-    def __init__(self, request: ChatRequest, options: LiteLLMOptions, caller: Caller) -> None:
-        self._request = request
+    def __init__(self, told: Telling, options: LiteLLMOptions, caller: Caller) -> None:
+        self._request = told.request
+        self._told = told
         self._options = options
         self._caller = caller
         self._headers: Mapping[str, str] = {}
@@ -190,6 +192,9 @@ class LiteLLMTurn:
             splitter=lambda: TagSplitter(TAGS, "undecided"),
             forms=self._forms,
             continuation=call.continuation,
+            hide=self._told.hide,
+            most=self._told.most,
+            top=self._request.top_logprobs,
         )
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, ClassVar
 
 from guard.backends import ChatRequest, Options, Verbatim, estimate_tokens
@@ -19,6 +18,7 @@ from guard.backends.openai.template import Template
 from guard.backends.openai.turn import OpenAITurn
 from guard.backends.openai.upstream import Upstream
 from guard.backends.openai.verbatim import Answer
+from guard.chat.asked import telling
 from guard.chat.trial import Abilities, Ability
 
 
@@ -49,10 +49,8 @@ class OpenAIBackend:
 
     def begin(self, request: ChatRequest) -> OpenAITurn:
         """A turn for this request; nothing is sent yet."""
-        hide = self._options.logprobs and request.prompt is None and not request.body.get("logprobs")
-        if hide:
-            request = replace(request, body={**request.body, "logprobs": True})
-        return OpenAITurn(request, self._options, self._upstream, self._template, self._prober, hide=hide)
+        told = telling(request, self._options.logprobs)
+        return OpenAITurn(told, self._options, self._upstream, self._template, self._prober)
 
     @property
     def keyed(self) -> bool:

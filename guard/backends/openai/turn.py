@@ -14,7 +14,7 @@ from contextlib import aclosing
 
 import aiohttp
 
-from guard.backends import Batch, ChatRequest
+from guard.backends import Batch
 from guard.backends.openai.answers import passed_headers
 from guard.backends.openai.options import OpenAIOptions
 from guard.backends.openai.prober import Prober
@@ -24,6 +24,7 @@ from guard.backends.openai.template import Template
 from guard.backends.openai.upstream import Upstream
 from guard.backends.openai.ways import Way, Ways
 from guard.chat import continuation
+from guard.chat.asked import Telling
 from guard.chat.continuation import Call
 from guard.chat.echo import Echo
 from guard.chat.opening import Opening
@@ -36,23 +37,20 @@ from guard.errors import UpstreamError
 
 class OpenAITurn:
     """See `guard.backends.Turn`. Holds which field reasoning came in, so that a continued turn stays with it, and the
-    token ids of its choices where they were asked for. `hide`: the request asks for log-probabilities that its client
-    does not want."""
+    token ids of its choices where they were asked for."""
 
     def __init__(
         self,
-        request: ChatRequest,
+        told: Telling,
         options: OpenAIOptions,
         upstream: Upstream,
         template: Template | None,
         prober: Prober,
-        *,
-        hide: bool = False,
     ) -> None:
-        self._request = request
+        self._request = request = told.request
+        self._told = told
         self._options = options
         self._upstream = upstream
-        self._hide = hide
         self._ways = Ways(request, options, upstream, template, prober)
         self._headers: Mapping[str, str] = {}
         self._forms: dict[int, str] = {}
@@ -154,6 +152,9 @@ class OpenAITurn:
         for tape in tapes.values():
             tape.start = start
         strip = resume is None and not self._request.body.get("return_token_ids")
+        top = self._request.top_logprobs
+        # What `/completions` tells beside a chat's text has another shape than what the client asked for.
+        foreign = top > 0 and way.call.route == "completions" and self._request.prompt is None
         return Reader(
             number,
             {index: index for index in range(self._request.n)} if resume is None else {0: choice},
@@ -163,7 +164,9 @@ class OpenAITurn:
             continuation=way.call.continuation,
             collector=Collector(tapes, strip=strip) if tapes else None,
             scrub=lambda text: self._upstream.scrub(text, self._request.headers),
-            hide=self._hide,
+            hide=self._told.hide or foreign,
+            most=self._told.most,
+            top=top,
         )
 
     def _form(self, choice: int) -> str:

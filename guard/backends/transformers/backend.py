@@ -91,7 +91,7 @@ class TransformersBackend:
         loaded, template, _ = self._started()
         if request.n < 1:
             raise RequestError(f"n: {request.n!r} choices cannot be given; ask for at least 1", param="n")
-        model, top = loaded.model, self._options.top
+        model, top = loaded.model, max(self._options.top, request.top_logprobs)
         body = request.body if request.prompt is None else _raw(request.body)
         fields = parse(body, vocabulary=model.vocabulary, generation=model.generation, top=top)
         tags = loaded.tags if request.prompt is None else None  # raw text is one channel
