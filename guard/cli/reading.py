@@ -8,6 +8,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Coroutine
 from dataclasses import asdict
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,6 +18,7 @@ from guard import registry
 from guard.core.records import InterruptionRecord, SessionRecord
 from guard.core.types import Verdict
 from guard.errors import ConfigError, MissingExtra
+from guard.exporters import Exporter, Placed
 from guard.server.review import summary
 from guard.store import Filter, Store
 
@@ -87,18 +89,27 @@ def _found(url: str, key: str) -> InterruptionRecord:
     return record
 
 
-def export_rows(format_: str, out: Path, url: str, tokenizer: str | None, unreviewed: bool) -> None:
+def export_rows(
+    format_: str, out: Path, url: str, tokenizer: str | None, unreviewed: bool, at: str | None = None
+) -> None:
     """Write training rows as JSONL and say how many, and what was left out."""
-    exporter: Any = registry.exporter(format_)
+    exporter = _exporter(format_, at)
     loaded = _tokenizer(tokenizer) if tokenizer else None
     skipped: Counter[str] = Counter()
     store = _opened(url)
     try:
         records = exporter.select(store.iter_interruptions(), unreviewed=unreviewed)
+        rows = exporter.rows(records, tokenizer=loaded, skipped=skipped)
+        first = list(islice(rows, 1))  # what cannot be written at all leaves the file alone
         with out.open("wb") as file:
             written = 0
-            for row in exporter.rows(records, tokenizer=loaded, skipped=skipped):
-                file.write(msgspec.json.encode(row) + b"\n")
+            for row in chain(first, rows):
+                try:
+                    line = msgspec.json.encode(row)
+                except UnicodeEncodeError:  # a lone surrogate in a model's text
+                    skipped["not Unicode"] += 1
+                    continue
+                file.write(line + b"\n")
                 written += 1
     except OSError as error:
         raise ConfigError(f"--out {str(out)!r} cannot be written: {error.strerror}") from None
@@ -108,6 +119,15 @@ def export_rows(format_: str, out: Path, url: str, tokenizer: str | None, unrevi
     print(f"{written} rows in {out}{f'; left out{left[1:]}' if left else ''}")
     if not written:
         print(_why_none(url, unreviewed))
+
+
+def _exporter(format_: str, at: str | None) -> Exporter:
+    exporter = registry.exporter(format_)
+    if at is None:
+        return exporter
+    if not isinstance(exporter, Placed):
+        raise ConfigError(f"--at {at!r} is for a format with more than one place, such as preference; leave it out")
+    return exporter.at(at)
 
 
 def _why_none(url: str, unreviewed: bool) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from guard.core.records import InterruptionRecord
 
@@ -36,4 +36,13 @@ class Exporter(Protocol):
         """Turn interruption records into rows, in order. `tokenizer` is a Hugging Face tokenizer with the target
         model's chat template; without one, rows are in the canonical span form. What cannot become a row is counted
         in `skipped`, by reason."""
+        ...
+
+
+@runtime_checkable
+class Placed(Exporter, Protocol):
+    """A format whose rows can begin at more than one place of the turn."""
+
+    def at(self, place: str) -> Exporter:
+        """The exporter for this place. Raises ConfigError: the format has no such place."""
         ...

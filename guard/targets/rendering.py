@@ -1,8 +1,8 @@
 """An unfinished turn as the target model reads it.
 
-Knows Hugging Face chat templates; knows nothing of tokens. The template's own way to continue is tried
-first; where it has none, or would change the text, its generation prompt is continued by hand, whether or
-not that opens the reasoning.
+Knows Hugging Face chat templates; knows nothing of tokens. The template's own way to continue is tried first; where it
+has none, would change the text, or there is nothing to continue yet, its generation prompt is continued by hand,
+whether or not that opens the reasoning.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from guard.exporters.prompt_completion.example import Example
+from guard.errors import ConfigError
+from guard.targets.example import Example
 
 _TAGS = (("<think>", "</think>"), ("[THINK]", "[/THINK]"), ("<thinking>", "</thinking>"))
 _OPTIONS = ("enable_thinking", "thinking", "reasoning_effort")
@@ -20,7 +21,7 @@ _THOUGHT, _SAID = "#thought#", "#said#"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rendered:
-    """`prompt` ends in the claim; `close` stands between reasoning and content; `end` ends the turn ("":
+    """`prompt` ends in the open text; `close` stands between reasoning and content; `end` ends the turn ("":
     unknown)."""
 
     prompt: str
@@ -28,11 +29,18 @@ class Rendered:
     end: str
 
 
+def demand_template(tokenizer: Any) -> None:
+    """Raises ConfigError: the tokenizer has no chat template."""
+    if not getattr(tokenizer, "chat_template", None):
+        name = getattr(tokenizer, "name_or_path", "")
+        raise ConfigError(f"tokenizer {name!r} has no chat template; name that of a chat model")
+
+
 def render(example: Example, tokenizer: Any) -> Rendered | None:
     """The example's conversation and turn, or None where the template takes neither way."""
     from jinja2 import TemplateError
 
-    for way in (_continued, _opened):
+    for way in (_continued, _opened) if example.open_text.strip() else (_opened,):
         try:
             prompt = way(example, tokenizer)
             close, end = _seams(example, tokenizer)
@@ -55,17 +63,20 @@ def _continued(example: Example, tokenizer: Any) -> str:
 def _opened(example: Example, tokenizer: Any) -> str:
     prompt = _apply(example, tokenizer, example.messages, add_generation_prompt=True)
     start, stop = _tags(tokenizer)
-    if prompt.rstrip().endswith(stop) and example.reasoning:
+    thinks = bool(example.reasoning) or example.thinking
+    if prompt.rstrip().endswith(stop) and thinks:
         # The template wrote an empty block (thinking off) where the model did think.
         prompt = prompt[: prompt.rindex(start)]
     is_open = prompt.rstrip().endswith(start)
-    if not (is_open or example.reasoning):
+    if not (is_open or thinks):
         return prompt + example.content
-    opening = "" if is_open else start + _fitted("\n", "", example.reasoning)
-    thought = opening + example.reasoning
+    target = example.target.put_in + example.target.followed
+    comes = example.reasoning or target
+    prompt += "" if is_open else start + _fitted("\n", "", comes)
+    prompt += example.reasoning
     if example.thinking:
-        return prompt + thought
-    return prompt + thought + _fitted(f"\n{stop}\n\n", thought, example.content) + example.content
+        return prompt
+    return prompt + _fitted(f"\n{stop}\n\n", example.reasoning, example.content or target) + example.content
 
 
 def _tags(tokenizer: Any) -> tuple[str, str]:
@@ -87,7 +98,8 @@ def _seams(example: Example, tokenizer: Any) -> tuple[str, str]:
     close = before.rpartition(_THOUGHT)[2] if known else "\n" + _tags(tokenizer)[1] + "\n\n"
     end = after.strip()
     end = end if end in tokenizer.get_added_vocab() else str(tokenizer.eos_token or "")
-    return _fitted(close, example.target.followed, example.target.answer), end
+    target = example.target
+    return _fitted(close, target.put_in + target.followed, target.answer), end
 
 
 def _apply(example: Example, tokenizer: Any, messages: Sequence[Mapping[str, Any]], **how: Any) -> str:

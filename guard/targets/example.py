@@ -1,0 +1,143 @@
+"""One record as context and target, before any rendering.
+
+Knows records; knows neither templates nor tokens. A record that cannot be an example gives the reason instead: a word
+or two to count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+from guard.core.policy import Policy
+from guard.core.records import InterruptionRecord
+from guard.core.types import Closing
+from guard.targets.wording import Target, after, instead
+
+IN_PLACE = frozenset({"token_exact", "text_exact", "field_prefill"})
+"""Continuations in which the model went on behind the correction, in the same turn."""
+
+_TEXT_PARTS = frozenset({"text", "input_text", "output_text", "refusal"})
+
+Open = Literal["reasoning", "content"]
+"""The channel that an unfinished turn goes on in."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Example:
+    """What a row is made of: `messages` and the open turn as context, and the target.
+
+    `reasoning` and `content` are the turn so far; `begun` is how much of each (in characters) the client sent as the
+    beginning of the turn.
+    """
+
+    record: InterruptionRecord
+    messages: Sequence[Mapping[str, Any]]
+    reasoning: str
+    content: str
+    channel: Open
+    target: Target
+    begun: tuple[int, int] = (0, 0)
+
+    @property
+    def thinking(self) -> bool:
+        """Whether the reasoning is open."""
+        return self.channel == "reasoning"
+
+    @property
+    def open_text(self) -> str:
+        """The open channel so far."""
+        return self.reasoning if self.thinking else self.content
+
+
+class _Before(NamedTuple):
+    """The context up to the claim."""
+
+    messages: Sequence[Mapping[str, Any]]
+    reasoning: str
+    content: str
+    channel: Open
+    begun: tuple[int, int]
+    closing: Closing
+
+
+def build(record: InterruptionRecord, policy: Policy) -> Example | str:
+    """The example with the claim as the end of the context, or why there is none."""
+    before = _before(record)
+    if isinstance(before, str):
+        return before
+    claim = record.interruption.claim.text
+    reasoning = before.reasoning + claim if before.channel == "reasoning" else before.reasoning
+    content = before.content + claim if before.channel == "content" else before.content
+    return _example(record, before, reasoning, content, after(record, before.closing, policy))
+
+
+def build_instead(record: InterruptionRecord, policy: Policy) -> Example | str:
+    """The example with the true statement in the claim's place, or why there is none. The claim is nowhere in it."""
+    before = _before(record)
+    if isinstance(before, str):
+        return before
+    return _example(record, before, before.reasoning, before.content, instead(record, before.closing, policy))
+
+
+def _example(
+    record: InterruptionRecord, before: _Before, reasoning: str, content: str, target: Target | str
+) -> Example | str:
+    if isinstance(target, str):
+        return target
+    return Example(
+        record=record,
+        messages=before.messages,
+        reasoning=reasoning,
+        content=content,
+        channel=before.channel,
+        target=target,
+        begun=before.begun,
+    )
+
+
+def _before(record: InterruptionRecord) -> _Before | str:
+    cut, closing = record.interruption, record.closing
+    if not isinstance(record.provenance.messages, (list, tuple)) or not cut.claim.text.strip():
+        return "no text"
+    if record.provenance.route == "completions":
+        return "raw completion"  # no chat template made its prompt
+    if closing is None or closing.continuation not in IN_PLACE:
+        return "not continued in place"
+    if cut.correct == "restart" or cut.claim.channel == "tool_calls":
+        return "not continued in place"
+    reasoning, content = cut.kept.get("reasoning", ""), cut.kept.get("content", "")
+    if cut.claim.channel == "reasoning":
+        content = ""
+    given = _conversation(record.provenance.messages)
+    if isinstance(given, str):
+        return given
+    messages, thought, said = given
+    if not (reasoning.startswith(thought) and content.startswith(said)):
+        return "unfinished turn not kept"
+    begun = (len(thought), len(said))
+    return _Before(messages, reasoning, content, cut.claim.channel, begun, closing)
+
+
+def _conversation(messages: Sequence[Any]) -> tuple[Sequence[Mapping[str, Any]], str, str] | str:
+    """The messages before the turn, contents as text, and the turn's beginning; or why they cannot be used.
+
+    An unfinished assistant turn that the client sent is the beginning of the turn, not a message before it.
+    """
+    flat = [dict(message, content=_text(message.get("content"))) for message in messages]
+    if any(new["content"] is None and old.get("content") for new, old in zip(flat, messages, strict=True)):
+        return "media"
+    if flat and flat[-1].get("role") == "assistant" and not flat[-1].get("tool_calls"):
+        last = flat.pop()
+        return flat, last.get("reasoning_content") or last.get("reasoning") or "", last["content"] or ""
+    return flat, "", ""
+
+
+def _text(content: Any) -> str | None:
+    """A message's content as text; None where it has parts that are not."""
+    if not isinstance(content, (list, tuple)):
+        return content if isinstance(content, str) else None
+    if all(isinstance(part, Mapping) and part.get("type") in _TEXT_PARTS for part in content):
+        return "".join(str(part.get("text") or part.get("refusal") or "") for part in content)
+    return None

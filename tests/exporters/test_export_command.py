@@ -1,0 +1,92 @@
+"""`guard export` from a log: which format, from where, and what a mistake is told as."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from guard import registry
+from guard.cli import app
+from guard.core.records import InterruptionRecord
+from guard.errors import ConfigError, GuardError, UnknownPlugin
+from guard.store import Store
+from tests.exporters.records import record
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    """A log of three interruptions: one confirmed, one nobody has looked at, one with a lone surrogate."""
+    where = f"sqlite:///{tmp_path}/guard.db"
+    confirmed = record(review="confirmed")
+    unread = record(id="t.0.1", session="t")
+    odd = record(id="u.0.1", session="u", review="confirmed", followed=" \ud800")
+    asyncio.run(_fill(Store(where), [confirmed, unread, odd]))
+    return where
+
+
+async def _fill(store: Store, records: list[InterruptionRecord]) -> None:
+    await store.open()
+    for each in records:
+        await store.add_interruption(each)
+    await store.close()
+
+
+def export(url: str, out: Path, *words: str) -> str:
+    """What the command says; its error is raised."""
+    done = CliRunner().invoke(app, ["export", *words, "--out", str(out), "--store", url])
+    if done.exception is not None:
+        raise done.exception
+    return done.output
+
+
+def ids(out: Path) -> list[str]:
+    return [json.loads(line)["id"] for line in out.read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.mark.parametrize("name", sorted(set(registry.names("exporters")) - {"distillation"}))
+def test_every_format_is_written(url: str, tmp_path: Path, name: str) -> None:
+    out = tmp_path / "rows.jsonl"
+    assert "1 rows in" in export(url, out, name)
+    assert ids(out) == ["s.0.1"]
+
+
+def test_what_no_file_can_carry_is_counted(url: str, tmp_path: Path) -> None:
+    assert "left out 1 not Unicode" in export(url, tmp_path / "rows.jsonl", "prompt_completion")
+
+
+def test_unreviewed_lifts_the_review_but_not_for_clean(url: str, tmp_path: Path) -> None:
+    out = tmp_path / "rows.jsonl"
+    export(url, out, "documents", "--unreviewed")
+    assert ids(out) == ["s.0.1", "t.0.1"]
+    export(url, out, "clean", "--unreviewed")
+    assert ids(out) == ["s.0.1"]
+
+
+def test_preference_has_two_places(url: str, tmp_path: Path) -> None:
+    out = tmp_path / "rows.jsonl"
+    for words, place in (((), "after"), (("--at", "after"), "after"), (("--at", "before"), "before")):
+        export(url, out, "preference", *words)
+        assert json.loads(out.read_text(encoding="utf-8").splitlines()[0])["at"] == place
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("preference", "--at", "between"), "'between'; say one of after, before"),
+        (("clean", "--at", "after"), "--at 'after' is for a format with more than one place"),
+        (("distillation",), "--tokenizer"),
+        (("no_such",), "there is no exporter 'no_such'"),
+    ],
+)
+def test_a_mistake_leaves_the_file_alone(url: str, tmp_path: Path, words: tuple[str, ...], message: str) -> None:
+    out = tmp_path / "rows.jsonl"
+    out.write_text("kept", encoding="utf-8")
+    with pytest.raises(GuardError, match=message) as raised:
+        export(url, out, *words)
+    assert isinstance(raised.value, ConfigError | UnknownPlugin)
+    assert "\n" not in str(raised.value)
+    assert out.read_text(encoding="utf-8") == "kept"
