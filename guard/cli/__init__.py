@@ -13,6 +13,8 @@ import typer
 
 from guard import __version__
 from guard.cli.train import train_app
+from guard.cli.transcripts import transcripts
+from guard.cli.world import world_app
 from guard.errors import GuardError, MissingExtra
 
 app = typer.Typer(
@@ -22,10 +24,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 interruptions_app = typer.Typer(help="The log of interruptions.", no_args_is_help=True)
-world_app = typer.Typer(help="The built-in closed world.", no_args_is_help=True)
 app.add_typer(interruptions_app, name="interruptions")
 app.add_typer(world_app, name="world")
 app.add_typer(train_app, name="train")
+app.command()(transcripts)
 
 StoreUrl = Annotated[str, typer.Option("--store", help="SQLAlchemy URL of the log.")]
 Facts = Annotated[list[Path] | None, typer.Option("--facts", help="Facts file, JSONL or SQLite; may be repeated.")]
@@ -230,33 +232,9 @@ def export(
     store: StoreUrl = "sqlite:///guard.db",
     tokenizer: Annotated[str | None, typer.Option(help="Render for this model: a directory or a hub name.")] = None,
     unreviewed: Annotated[bool, typer.Option(help="Include what nobody has reviewed.")] = False,
+    at: Annotated[str | None, typer.Option(help="preference: after the claim (default) or before it.")] = None,
 ) -> None:
-    """Write training rows."""
+    """Write training rows: prompt_completion, preference, distillation, clean or documents."""
     from guard.cli.reading import export_rows
 
-    export_rows(format_, out, store, tokenizer, unreviewed)
-
-
-@world_app.command()
-def build(
-    out: Annotated[Path | None, typer.Option(help="Folder for the model; default: the shipped one.")] = None,
-) -> None:
-    """Train the built-in model again (minutes of CPU)."""
-    try:
-        from guard.world.build import MODEL
-        from guard.world.build import build as train
-    except ImportError as error:
-        raise MissingExtra(f"training needs {error.name!r}: pip install 'premise-guard[local]'") from None
-    train(out or MODEL)
-
-
-@world_app.command()
-def measure(
-    n: Annotated[int, typer.Option(min=1, help="Questions in each cell.")] = 200,
-    url: Annotated[str | None, typer.Option(help="A running guard; default: one is started for the purpose.")] = None,
-    as_json: Json = False,
-) -> None:
-    """Measure supervision on the closed world, over HTTP."""
-    from guard.cli.report import report
-
-    report(n, url, as_json)
+    export_rows(format_, out, store, tokenizer, unreviewed, at)

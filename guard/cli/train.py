@@ -9,17 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from guard.cli.train_mix import mix
 from guard.errors import MissingExtra
 
 if TYPE_CHECKING:
     from guard.train.probe import Report
 
-train_app = typer.Typer(help="Train on labelled text.", no_args_is_help=True)
-
-
-@train_app.callback()
-def train() -> None:
-    """Keeps `probe` a command of its own while there is no other."""
+train_app = typer.Typer(help="Train on labelled text, and on the log.", no_args_is_help=True)
+train_app.command()(mix)
 
 
 @train_app.command()
