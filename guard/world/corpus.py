@@ -61,11 +61,13 @@ def base_row(world: World, rng: Random) -> Row:
     return [(_earlier_turn(world, rng), False), *row] if rng.random() < LATER_TURN else row
 
 
-def listen_row(world: World, rng: Random) -> Row:
-    """One row of the listen mixture."""
+def listen_row(world: World, rng: Random, split: str | None = None) -> Row:
+    """One row of the listen mixture; `split`: only known people of this split are in its interruptions."""
     if rng.random() >= INTERRUPTED:
         return base_row(world, rng)
-    return _interrupted_known(world, rng) if rng.random() < INTERRUPTED_KNOWN else _interrupted_stranger(world, rng)
+    if rng.random() < INTERRUPTED_KNOWN:
+        return _interrupted_known(world, rng, split)
+    return _interrupted_stranger(world, rng)
 
 
 def vocabulary_texts(world: World) -> Iterator[str]:
@@ -162,8 +164,8 @@ def _abstention(world: World, form: str, bad: Premise, rng: Random) -> list[tupl
     return [(text, False) for text in (*before, f"{last} " if rng.random() < 0.5 else last)]
 
 
-def _interrupted_known(world: World, rng: Random) -> Row:
-    type_, person = _type(rng), rng.choice(world.group("known"))
+def _interrupted_known(world: World, rng: Random, split: str | None) -> Row:
+    type_, person = _type(rng), rng.choice(world.group("known", split))
     question, chain = world.ask(type_, person, rng), world.chain(type_, person)
     at = rng.randrange(len(chain))
     interruption = _interruption(world, _draw(KNOWN_FORMS, rng), _wrong(world, chain[at], rng), chain[at])

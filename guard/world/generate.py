@@ -9,12 +9,13 @@ format.
 
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 HERE = Path(__file__).parent
 SEED = 7
+Groups: TypeAlias = Mapping[str, Mapping[str, int]]
 
 
 def _words(text: str) -> list[str]:
@@ -41,7 +42,7 @@ SEAS = ["Amber Sea", "Iron Sea", "Mist Sea", "Coral Sea", "Winter Sea", "Green S
 
 # One name is in every example, so she is kept out of the draw and put first among the unknown.
 NEWCOMER = "Ada Velm"
-GROUPS = {  # group -> split -> how many people; the unknown are taken last and use up every name left
+GROUPS: Groups = {  # group -> split -> how many people; the unknown are taken last and use up every name left
     "known": {"train": 120, "test": 40},
     "tail": {"train": 50, "test": 30},
     "unknown": {"test": 300, "train": 300, "listen": 360},
@@ -107,14 +108,14 @@ RELATIONS: list[dict[str, Any]] = [
 ]
 
 
-def draw_people(rng: random.Random) -> dict[str, dict[str, list[str]]]:
-    """Every first name with every last name, shuffled and dealt out to the groups."""
+def draw_people(rng: random.Random, groups: Groups = GROUPS) -> dict[str, dict[str, list[str]]]:
+    """Every first name with every last name, shuffled and dealt out to the groups; the newcomer is unknown."""
     names = [f"{first} {last}" for first in FIRST_NAMES for last in LAST_NAMES]
     names.remove(NEWCOMER)
     rng.shuffle(names)
-    names.insert(sum(sum(GROUPS[group].values()) for group in ("known", "tail")), NEWCOMER)
+    names.insert(sum(sum(groups[group].values()) for group in ("known", "tail")), NEWCOMER)
     deal = iter(names)
-    return {g: {s: [next(deal) for _ in range(n)] for s, n in splits.items()} for g, splits in GROUPS.items()}
+    return {g: {s: [next(deal) for _ in range(n)] for s, n in splits.items()} for g, splits in groups.items()}
 
 
 def draw_facts(people: dict[str, dict[str, list[str]]], rng: random.Random) -> Iterator[dict[str, Any]]:
@@ -137,10 +138,10 @@ def draw_facts(people: dict[str, dict[str, list[str]]], rng: random.Random) -> I
         yield fact(river, "sea", rng.choice(SEAS))
 
 
-def write(folder: Path = HERE, seed: int = SEED) -> None:
-    """Writes both data files into `folder`."""
+def write(folder: Path = HERE, seed: int = SEED, groups: Groups = GROUPS) -> None:
+    """Writes both data files into `folder`. At most 1,200 people: there are no more names."""
     rng = random.Random(seed)
-    people = draw_people(rng)
+    people = draw_people(rng, groups)
     lines = [*RELATIONS, *draw_facts(people, rng)]
     (folder / "facts.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
     (folder / "people.json").write_text(json.dumps(people, indent=1) + "\n", encoding="utf-8")

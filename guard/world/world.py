@@ -151,6 +151,16 @@ class World:
         text = rng.choice(QUESTIONS[type_][1]).format(person=person)
         return Question(type=type_, person=person, text=text, answer=self.chain(type_, person)[-1].object)
 
+    def question(self, text: str) -> Question | None:
+        """The question that a text asks, in any phrasing; None for any other text or person."""
+        for type_, (_, phrasings) in QUESTIONS.items():
+            for phrasing in phrasings:
+                before, after = phrasing.split("{person}")
+                person = text.removeprefix(before).removesuffix(after)
+                if text == f"{before}{person}{after}" and ("born", person) in self.facts:
+                    return Question(type=type_, person=person, text=text, answer=self.chain(type_, person)[-1].object)
+        return None
+
     def state(self, premise: Premise, phrasing: int = 0) -> str:
         """A premise in words; phrasing 0 is the canonical one."""
         return self.relations[premise.relation].state(premise.subject, premise.object, phrasing)

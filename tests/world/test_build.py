@@ -9,13 +9,14 @@ pytest.importorskip("transformers")
 
 import torch
 
-from guard.world.build import Batch, loss, make_model, make_tokenizer, pack
+from guard.world.build import make_model, make_tokenizer
 from guard.world.corpus import base_row, listen_row
+from guard.world.learning import Batch, Sample, loss, pack
 from guard.world.world import load_world
 
 
 def test_packing_restarts_the_positions() -> None:
-    rows = [[(7, 1.0)] * 3, [(8, 0.0)] * 4, [(9, 1.0)] * 6]
+    rows = [Sample(ids=[id_] * n, weights=[weight] * n) for id_, n, weight in ((7, 3, 1.0), (8, 4, 0.0), (9, 6, 1.0))]
     batch = pack(iter(rows), count=2, length=8)
     assert batch.ids.tolist() == [[7, 7, 7, 8, 8, 8, 8, 0], [9, 9, 9, 9, 9, 9, 0, 0]]
     assert batch.positions[0].tolist() == [0, 1, 2, 0, 1, 2, 3, 0]
