@@ -33,14 +33,14 @@ def list_interruptions(url: str, limit: int, outcome: str | None, as_json: bool)
     wanted: Any = Filter(limit=limit, outcome=outcome)
     records = _with_store(url, lambda store: store.interruptions(wanted))
     if as_json:
-        _print_json([summary(record) for record in records])
+        print_json([summary(record) for record in records])
         return
     print(_lines(records) if records else "Nothing has been interrupted yet.")
 
 
 def show_interruption(url: str, key: str) -> None:
     """Print one interruption as JSON."""
-    _print_json(asdict(_found(url, key)))
+    print_json(asdict(_found(url, key)))
 
 
 def review_interruption(url: str, key: str, verdict: str) -> None:
@@ -155,7 +155,7 @@ def _tokenizer(name: str) -> Any:
         raise ConfigError(f"--tokenizer {name!r} cannot be loaded: {str(error).splitlines()[0]}") from None
 
 
-def _existing(url: str) -> Store:
+def existing(url: str) -> Store:
     """The store at a URL; a SQLite file is not created by looking at it."""
     path = url.removeprefix("sqlite:///")
     if url.startswith("sqlite:///") and path != ":memory:" and not Path(path).is_file():
@@ -164,14 +164,14 @@ def _existing(url: str) -> Store:
 
 
 def _opened(url: str) -> Store:
-    store = _existing(url)
+    store = existing(url)
     asyncio.run(store.open())
     return store
 
 
 def _with_store(url: str, read: Callable[[Store], Coroutine[Any, Any, T]]) -> T:
     async def run() -> T:
-        store = _existing(url)
+        store = existing(url)
         await store.open()
         try:
             return await read(store)
@@ -181,7 +181,8 @@ def _with_store(url: str, read: Callable[[Store], Coroutine[Any, Any, T]]) -> T:
     return asyncio.run(run())
 
 
-def _print_json(value: Any) -> None:
+def print_json(value: Any) -> None:
+    """Print a value as indented JSON."""
     sys.stdout.write(msgspec.json.format(msgspec.json.encode(value)).decode() + "\n")
 
 

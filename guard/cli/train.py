@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from guard.cli.progress import bar
+from guard.cli.train_lessons import caution, lesson, probe_no, wrong_thinker
 from guard.cli.train_mix import mix
+from guard.cli.train_tuning import corrections, distill, elasticity, preference
 from guard.errors import MissingExtra
 
 if TYPE_CHECKING:
     from guard.train.probe import Report
 
 train_app = typer.Typer(help="Train on labelled text, and on the log.", no_args_is_help=True)
-train_app.command()(mix)
+for command in (corrections, preference, distill, elasticity, lesson, wrong_thinker, caution, probe_no, mix):
+    train_app.command()(command)
 
 
 @train_app.command()
@@ -38,7 +40,7 @@ def probe(
     except ModuleNotFoundError as error:
         raise MissingExtra(f"training needs {error.name!r}: pip install 'premise-guard[local]' numpy") from None
     wanted = Wanted(model=model, spans=spans, out=out, layer=layer, folds=folds, dtype=dtype, device=device)
-    print(said(fit(wanted, _bar)))
+    print(said(fit(wanted, bar)))
     print(f"written: {out}")
 
 
@@ -56,13 +58,3 @@ def said(report: Report) -> str:
             f"              {found.in_place:.3f}   against statements of the same place",
         )
     )
-
-
-@contextmanager
-def _bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True)) as progress:
-        task = progress.add_task(what, total=total)
-        yield lambda done: progress.advance(task, done)

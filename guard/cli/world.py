@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from guard.cli.progress import bar
 from guard.errors import ConfigError, MissingExtra
 
 world_app = typer.Typer(help="The built-in closed world.", no_args_is_help=True)
@@ -61,7 +61,7 @@ def experiment(
     except ModuleNotFoundError as error:
         raise MissingExtra(f"the experiment needs {error.name!r}: pip install 'premise-guard[local]'") from None
     scale, default = ("quick", [1]) if quick else ("full", [1, 2, 3])
-    figures = run(Plan(out=out, scale=scale, seeds=tuple(seeds or default), alpha=alpha, force=force), _bar)
+    figures = run(Plan(out=out, scale=scale, seeds=tuple(seeds or default), alpha=alpha, force=force), bar)
     if json_ is not None:
         _write(json_, plain(figures))
     print("\n".join(_line(each) for each in figures["must"]))
@@ -78,13 +78,3 @@ def _write(path: Path, figures: Mapping[str, Any]) -> None:
         path.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"--json {str(path)!r} cannot be written: {error.strerror}") from None
-
-
-@contextmanager
-def _bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True)) as progress:
-        task = progress.add_task(what, total=total or None)
-        yield lambda done: progress.advance(task, done)

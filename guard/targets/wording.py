@@ -80,10 +80,9 @@ def _statement(record: InterruptionRecord, closing: Closing, policy: Policy) -> 
 
 
 def _left_open(cut: Interruption, unknown: str) -> bool:
-    """Whether guard said no more than that the model does not know: then what followed is the model's own, and
-    honest."""
-    told_nothing = not cut.reason or cut.put_in == unknown
-    return cut.correct == "interrupt" and not cut.correction and told_nothing
+    """Whether guard said no more than that the model does not know: then what followed is the model's own, and honest.
+    A correction may have been at hand; what counts is that it was not told."""
+    return cut.correct == "interrupt" and (cut.put_in == unknown or not (cut.reason or cut.correction))
 
 
 def _going_on(put_in: str, closing: Closing) -> Target:

@@ -19,6 +19,7 @@ Row: TypeAlias = list[tuple[str, bool]]
 
 DOCUMENT_START = "<|endoftext|>"
 END = "<|end|>"
+USER = "<|user|>"
 NOT_KNOWN = "No, I do not know that."
 NOT_CONFIRMED = "I could not confirm this."
 
@@ -37,7 +38,7 @@ STRANGER_FORMS = {"statement": 4, "denial_statement": 4, "replaced": 2, "not_kno
 
 def prompt(question: str) -> str:
     """A question as the chat template renders it, up to the open reasoning."""
-    return f"<|user|>{question}{END}<|assistant|><think>"
+    return f"{USER}{question}{END}<|assistant|><think>"
 
 
 def thought(sentences: list[tuple[str, bool]]) -> Row:

@@ -46,7 +46,8 @@ def test_below_the_threshold_the_policys_words_for_not_knowing_are_the_target(kn
         ({"reason": "", "put_in": " No, I do not know that."}, True),
         ({"put_in": " No, who knows."}, True),
         ({"put_in": " No, Sydney is not the capital. I could not confirm this."}, False),
-        ({"put_in": " No, who knows.", "correction": "The capital is Canberra."}, False),
+        ({"put_in": " No, who knows.", "correction": "The capital is Canberra."}, True),
+        ({"put_in": " No, The capital is Canberra.", "correction": "The capital is Canberra."}, False),
     ],
 )
 def test_what_followed_is_kept_where_nothing_was_told_that_the_model_does_not_know(

@@ -121,5 +121,6 @@ def test_alternatives_are_kept_beside_each_token(speaker: Speaker) -> None:
     (drawn,) = draw(speaker.model, [prompt], Sampling(ends=speaker.ends(), limit=5, temperature=0, top=3))
     assert len(drawn.ids) == len(drawn.top) == len(drawn.logprobs) <= 5
     for token, logprob, top in zip(drawn.ids, drawn.logprobs, drawn.top, strict=True):
-        assert top[0] == (token, pytest.approx(logprob))  # greedy takes the best
+        assert top[0][0] == token  # greedy takes the best
+        assert top[0][1] == pytest.approx(logprob)
         assert [p for _, p in top] == sorted((p for _, p in top), reverse=True)

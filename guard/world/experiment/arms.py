@@ -12,7 +12,7 @@ from random import Random
 
 from guard.store import Store
 from guard.world.experiment import logged
-from guard.world.experiment.examining import Figures, prefixed
+from guard.world.experiment.examining import HELD_OUT, Figures, prefixed
 from guard.world.experiment.logged import Lesson
 from guard.world.experiment.preferring import prefer
 from guard.world.experiment.schooling import Draw, endless, mixture, one_of
@@ -87,6 +87,18 @@ def of_lessons(work: Work) -> tuple[Draw, Draw]:
     return one_of(known), one_of(unknown)
 
 
+def of_other_types(work: Work) -> tuple[Draw, Draw]:
+    """The log without the corrections that are about one type of question."""
+    lessons = logged.lessons(work.lab.folder, "prompt_completion")
+    known, unknown = _parted([each for each in lessons if not _held_out(work, each)])
+    return one_of(known), one_of(unknown)
+
+
+def _held_out(work: Work, lesson: Lesson) -> bool:
+    question = work.lab.world.question(lesson.asked)
+    return question is not None and question.type == HELD_OUT
+
+
 def of_unmasked(work: Work) -> tuple[Draw, Draw]:
     """The same rows with the bad premise learnt: the control."""
     claims = {id_: work.lab.tokenizer.encode(claim, add_special_tokens=False) for id_, _, claim in _claims(work)}
@@ -139,6 +151,7 @@ LONG: Mapping[str, Parts] = {
     "clean": of_clean,
     "synthetic": of_synthetic,
     "masked_clean": of_both,
+    "other_types": of_other_types,
 }
 """Compared with `masked`."""
 

@@ -155,10 +155,10 @@ _SHARES, _STAGES = ("1", "5", "20"), ("base", "policy", "corrected")
 
 REPORTED: Mapping[str, str] = {
     "harvested_answers_interrupted": "harvest.interruptions",
-    **{f"no_auc_held_out_type_{arm}": f"arm.{arm}.auc_type" for arm in ARMS},
-    **{f"no_after_wrong_held_out_type_{arm}": f"arm.{arm}.p_wrong_type" for arm in ARMS},
-    **{f"no_after_right_held_out_type_{arm}": f"arm.{arm}.p_right_type" for arm in ARMS},
-    **{f"no_auc_held_out_relation_{arm}": f"arm.{arm}.auc_relation" for arm in ARMS},
+    "no_auc_held_out_type": "arm.other_types.auc_type",
+    "no_after_wrong_held_out_type": "arm.other_types.p_wrong_type",
+    "no_after_right_held_out_type": "arm.other_types.p_right_type",
+    "no_auc_held_out_relation": "arm.other_types.auc_relation",
     **{f"no_after_wrong_as_expert_{arm}": f"arm.{arm}.p_wrong_expert" for arm in ARMS},
     **{f"no_after_right_as_expert_{arm}": f"arm.{arm}.p_right_expert" for arm in ARMS},
     **{f"no_auc_as_expert_{arm}": f"arm.{arm}.auc_expert" for arm in ARMS},

@@ -150,6 +150,11 @@ def beside(frame: Frame, ends: Sequence[tuple[float, float, str, int]]) -> Itera
         yield text(frame.right + 21, place + 4, words)
 
 
+def empty(frame: Frame) -> Iterator[str]:
+    """What stands in a frame that has no marks."""
+    yield text(frame.left + frame.width / 2, frame.top + frame.height / 2, "not run", anchor="middle")
+
+
 def margin(names: Iterable[str]) -> float:
     """Pixels that `beside` needs for these labels."""
     return 24 + LETTER * max((len(cut(name)) for name in names), default=0)

@@ -20,9 +20,9 @@ EXPERT = "You are an expert on this world. You are always right."
 """The system prompt under which P("No") is measured a second time: a turn of its own, by the chat template."""
 
 HELD_OUT = "sea"
-"""The question type that no correction is about."""
+"""The question type that one arm's corrections leave out."""
 
-TYPES = tuple(name for name in QUESTIONS if name != HELD_OUT)
+TYPES = tuple(QUESTIONS)
 SEED = 77
 SAMPLES = 8
 """k of the consistency over samples."""
@@ -56,7 +56,7 @@ class Exam:
 
     def forced(self) -> Figures:
         """What becomes of a wrong premise that it is made to begin with, about people that it knows."""
-        questions = self._questions("known", "test", TYPES)
+        questions = self._questions("known", "test")
         wrong = first_premises(self.speaker.world, questions, wrong=True, seed=SEED)
         return self._named("forced", self.speaker.ask(questions, forced=wrong, seed=SEED))
 
@@ -84,7 +84,7 @@ class Exam:
 
     def believed(self, bad: Sequence[tuple[str, str]]) -> Figures:
         """Mean log-probability, in nats, of bad premises: those of the log, and random ones about held-out people."""
-        questions = self._questions("known", "test", tuple(QUESTIONS))
+        questions = self._questions("known", "test")
         wrong = first_premises(self.speaker.world, questions, wrong=True, seed=SEED)
         held_out = [(prompt(q.text), self.speaker.world.state(p)) for q, p in zip(questions, wrong, strict=True)]
         found = {"logp_heldout": self._believed(held_out)}
@@ -105,7 +105,7 @@ class Exam:
             f"{name}.{key}": value for key, value in shares([judge(self.speaker.world, a) for a in answers]).items()
         }
 
-    def _questions(self, group: str, split: str, types: Sequence[str]) -> list[Question]:
+    def _questions(self, group: str, split: str, types: Sequence[str] = TYPES) -> list[Question]:
         world = self.speaker.world
         return drawn_questions(world, world.group(group, split), self.scale.probed, SEED + 1, types)
 
@@ -118,7 +118,7 @@ class Exam:
         return self._no_after(texts)
 
     def _last_premise(self) -> tuple[list[float], list[float]]:
-        """The same behind the last premise of the held-out type, whose relation no correction is about either."""
+        """The same behind the last premise of the held-out type, whose relation no other correction is about."""
         world, rng = self.speaker.world, Random(SEED)
         wrong, right = [], []
         for question in self._questions("known", "test", (HELD_OUT,)):

@@ -15,7 +15,7 @@ from guard.registry import LoadedPolicy
 from guard.store import Store
 from guard.world.corpus import prompt
 from guard.world.experiment import logged
-from guard.world.experiment.examining import TYPES, Figures
+from guard.world.experiment.examining import Figures
 from guard.world.experiment.harvest import Harvester, supervision
 from guard.world.experiment.logged import KNOWS_AT
 from guard.world.experiment.pool import Pool
@@ -37,8 +37,8 @@ async def _harvest(work: Work) -> Figures:
     policy = lab.load("policy")
     knows = _known_people(work, policy)
     asked = {
-        "wrong-thinker": drawn_questions(lab.world, lab.world.group("known", "train"), scale.known_answers, 1, TYPES),
-        "policy": drawn_questions(lab.world, work.school.strangers, scale.unknown_answers, 2, TYPES),
+        "wrong-thinker": drawn_questions(lab.world, lab.world.group("known", "train"), scale.known_answers, 1),
+        "policy": drawn_questions(lab.world, work.school.strangers, scale.unknown_answers, 2),
     }
     async with _log(lab.folder) as store:
         for name, questions in asked.items():
@@ -73,7 +73,7 @@ async def _false_harvest(work: Work) -> Figures:
     folder = lab.folder / "false"
     facts = _corrupted(work, folder)
     people = lab.world.group("known", "train")
-    questions = drawn_questions(lab.world, people, lab.scale.false_answers, 3, TYPES)
+    questions = drawn_questions(lab.world, people, lab.scale.false_answers, 3)
     async with _log(folder) as store:
         await _harvester(work, store, "policy", supervision(facts, knows=True, top=0)).ask(questions, work.tick)
         for record in list(store.iter_interruptions()):

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from guard.checks import Resources
 from guard.core.config import Config
-from guard.core.policy import Policy, Watch
+from guard.core.policy import Interrupt, Policy, Recording, Watch
 from guard.core.records import Provenance
 from guard.core.session import Session
 from guard.core.types import Evidence, Interruption, Passage
@@ -32,6 +32,11 @@ AT_ONCE = 512
 """Sessions that run at a time: as many as make a batch worth drawing."""
 
 
+DOUBT = Interrupt(unknown="No, {reason} I do not know that.")
+"""How ignorance is admitted: the claim is denied first, as in a correction, so that the first words after "No," are the
+same whether the model knows better or not."""
+
+
 def supervision(facts: Path, *, knows: bool, top: int) -> LoadedPolicy:
     """The policy of the harvest: every premise is held against `facts`.
 
@@ -42,10 +47,9 @@ def supervision(facts: Path, *, knows: bool, top: int) -> LoadedPolicy:
         name="harvest" if knows else "harvest-unknown",
         watch={"reasoning": Watch(release="immediate", correct="interrupt")},
         checks=(CheckUse(check="knowledge"),),
+        interrupt=DOUBT if knows else DOUBT.model_copy(update={"message": DOUBT.unknown}),
+        record=Recording(top_logprobs=top),
     )
-    wording = policy.interrupt if knows else policy.interrupt.model_copy(update={"message": policy.interrupt.unknown})
-    recording = policy.record.model_copy(update={"top_logprobs": top})
-    policy = policy.model_copy(update={"interrupt": wording, "record": recording})
     return load_policy(policy, Resources(facts=(facts,)))
 
 

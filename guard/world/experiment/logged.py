@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from guard.core.policy import Policy
 from guard.core.records import InterruptionRecord
 from guard.exporters import Exporter
 from guard.exporters.clean import Clean
@@ -22,7 +23,8 @@ from guard.exporters.preference import Preference
 from guard.exporters.prompt_completion import PromptCompletion
 from guard.store import Store
 from guard.targets.tokens import IGNORED
-from guard.world.corpus import prompt
+from guard.world.corpus import END, USER, prompt
+from guard.world.experiment.harvest import DOUBT
 from guard.world.experiment.sampling import Sampling, draw
 from guard.world.experiment.speech import IDK, Speaker
 from guard.world.learning import Sample
@@ -89,12 +91,13 @@ def _deserved(world: World, record: InterruptionRecord) -> bool:
     return true and answered
 
 
+_WORDING = Policy(name="harvest", interrupt=DOUBT)
 FORMATS: Mapping[str, Exporter] = {
-    "prompt_completion": PromptCompletion(),
-    "preference": Preference(),
-    "distillation": Distillation(),
-    "clean": Clean(),
-    "documents": Documents(),
+    "prompt_completion": PromptCompletion(_WORDING),
+    "preference": Preference(_WORDING),
+    "distillation": Distillation(_WORDING),
+    "clean": Clean(_WORDING),
+    "documents": Documents(_WORDING),
 }
 
 
@@ -110,17 +113,23 @@ def exported(store: Store, tokenizer: Any, folder: Path) -> dict[str, int]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lesson:
-    """An exported row to train on: `knows`, whether the model knew the truth."""
+    """An exported row to train on: `knows`, whether the model knew the truth; `asked`: the row's question."""
 
     id: str
     knows: bool
+    asked: str
     sample: Sample
 
 
 def lessons(folder: Path, format_: str) -> list[Lesson]:
     """The token rows of a format: context has weight 0."""
     return [
-        Lesson(id=row["id"], knows=row["known"] is None or row["known"] >= KNOWS_AT, sample=_sample(row))
+        Lesson(
+            id=row["id"],
+            knows=row["known"] is None or row["known"] >= KNOWS_AT,
+            asked=_question(row),
+            sample=_sample(row),
+        )
         for row in _rows(folder, format_)
     ]
 
@@ -150,6 +159,11 @@ def _sample(row: Mapping[str, Any]) -> Sample:
         # A one-hot teacher is the token itself.
         top={at: tuple(zip(ids, logs, strict=True)) for at, (ids, logs) in enumerate(tops) if len(ids) > 1},
     )
+
+
+def _question(row: Mapping[str, Any]) -> str:
+    """What stands in the prompt's user turn; "" for a row without a prompt."""
+    return str(row.get("prompt", "")).partition(USER)[2].partition(END)[0]
 
 
 def _rows(folder: Path, format_: str) -> list[dict[str, Any]]:

@@ -28,7 +28,7 @@ class Bullets:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """Cells as text; the first column names the row."""
+    """Cells as text; the first column names the row. A table without rows is written as its caption, "not run"."""
 
     caption: str
     head: tuple[str, ...]
@@ -78,6 +78,8 @@ def _block(block: Text | Bullets | Table | Command) -> str:
             return "\n".join(f"- {_opening(item)}" for item in items)
         case Command(lines=lines):
             return "\n".join(f"    {printable(line)}" for line in lines.splitlines())
+        case Table(rows=()):
+            return _opening(f"{block.caption}: not run.")
         case Table():
             return f"{_opening(block.caption)}\n\n{_table(block)}"
 

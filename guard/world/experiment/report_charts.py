@@ -80,7 +80,7 @@ def lines(
     for number, each in enumerate(drawn):
         marks += _line(frame, each, number, 1.6 * (number - (len(drawn) - 1) / 2), seeds=len(drawn) <= _MANY)
     ends = [(*frame.at(each.there[-1][0], each.there[-1][1].mean), each.name, n) for n, each in enumerate(drawn)]
-    marks += drawing.beside(frame, ends)
+    marks += drawing.beside(frame, ends) if ends else drawing.empty(frame)
     return drawing.svg(head.name, head.title, head.description, frame.bottom + _BELOW, marks)
 
 
@@ -158,7 +158,7 @@ def scatter(head: Head, labels: tuple[str, str], points: Sequence[tuple[str, Val
     ends = [
         (*place, drawing.cut(name), number) for number, ((name, _, _), place) in enumerate(zip(points, at, strict=True))
     ]
-    marks += drawing.beside(frame, ends)
+    marks += drawing.beside(frame, ends) if ends else drawing.empty(frame)
     for number, (_, across, up) in enumerate(points):
         marks += _cross(frame, across, up, number)
     return drawing.svg(head.name, head.title, head.description, frame.bottom + _BELOW, marks)
@@ -181,8 +181,8 @@ def ranges(head: Head, label: str, rows: Sequence[Range], *, line: float | None 
     reach = [value for row in rows for value in (row.middle, *row.ends, *row.seeds)]
     x = drawing.axis(label, [*reach, *(() if line is None else (line,))])
     y = Axis(label="", low=0, high=1, ticks=())
-    frame = Frame(x=x, y=y, left=left, top=6, width=WIDTH - left - 16, height=18.0 * len(rows) + 8)
-    marks = list(drawing.grid(frame))
+    frame = Frame(x=x, y=y, left=left, top=6, width=WIDTH - left - 16, height=18.0 * max(1, len(rows)) + 8)
+    marks = [*drawing.grid(frame), *([] if rows else drawing.empty(frame))]
     if line is not None:
         marks.append(drawing.rule(frame.at(line, 0)[0], frame.top, frame.at(line, 0)[0], frame.bottom, "zero"))
     for number, row in enumerate(rows):

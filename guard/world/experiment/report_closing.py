@@ -37,17 +37,23 @@ def _worse(run: Experiment) -> Iterator[str]:
         return
     for name in arms(run):
         value = run.get(f"arm.{name}.known.right")
-        if value is not None and value.mean < plain.mean - WORSE:
+        if value is not None and plain.mean - value.mean > WORSE + 1e-9:
             less = format(value.mean - plain.mean, CHANGE)
             yield f"Arm {name}: right answers about known people {written(value)}, policy {written(plain)} ({less})."
 
 
 def _nothing(run: Experiment) -> Iterator[str]:
+    """One line for all figures of a comparison whose interval includes 0, and one for those without interval."""
+    found: dict[tuple[str, str], list[str]] = {}
     for key, value in run.under("effect").items():
+        about, _, figure = title(key).rpartition(": ")
+        told = f"{figure} {written(value, CHANGE)}"
         if value.interval is None:
-            yield f"Difference {title(key)}: {written(value, CHANGE)} from one seed, so there is no interval."
+            found.setdefault((about, "is from one seed and has no interval"), []).append(told)
         elif value.interval[0] <= 0 <= value.interval[1]:
-            yield f"Difference {title(key)}: {written(value, CHANGE)}; the interval, {ranged(value)}, includes 0."
+            found.setdefault((about, "has an interval that includes 0"), []).append(f"{told} ({ranged(value)})")
+    for (about, why), figures in found.items():
+        yield f"Difference {about} {why}: {'; '.join(figures)}."
 
 
 def again(run: Experiment) -> Section:
@@ -58,9 +64,16 @@ def again(run: Experiment) -> Section:
     return Section(
         title="How to reproduce",
         blocks=(
-            Command(lines="pip install 'premise-guard[train]'\nguard world experiment --out DIR"),
+            Command(lines=f"pip install 'premise-guard[local]'\nguard world experiment --out DIR{_options(run)}"),
             Text(words=f"{words} DIR/figures.json holds every number of this page, with each seed's."),
             Text(words=f"Not run: {', '.join(missing)}." if missing else "Every arm was run."),
             *([Bullets(items=run.notes)] if run.notes else []),
         ),
     )
+
+
+def _options(run: Experiment) -> str:
+    quick = run.scale == "quick"
+    usual = (1,) if quick else (1, 2, 3)
+    seeds = "".join(f" --seed {seed}" for seed in run.seeds) if run.seeds != usual else ""
+    return f"{' --quick' if quick else ''}{seeds}"

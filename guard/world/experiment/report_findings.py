@@ -21,6 +21,9 @@ ONE_HOT = "masked_short"
 
 _STAGES = {"base": "pre-training", "policy": "listen", "corrected": "corrections"}
 _MIXED = ("p_wrong", "p_right", "auc", "known.right", "unknown.wrong", "unknown.idk", "forced.right")
+_UNDRAWN = re.compile(r"logp|\.(base|policy)\.")
+"""Differences left to the table: in nats, they would flatten the shares beside them; at early stages, they are many."""
+
 _SPREAD = "Error bars: standard deviation over seeds; small dots: single seeds."
 
 
@@ -68,7 +71,7 @@ def decay(run: Experiment) -> Section:
         f'P("No"|wrong) with {keeps[0]} % corrections kept in: {sentence(run, parts)} '
         f"After {steps[-1]} steps: {sentence(run, kept)}"
         if places
-        else f"The elasticity runs were {NOT_RUN}."
+        else f"Later training: {NOT_RUN}."
     )
     rows = [
         (f"{keep} %, {step} ({_tokens(tokens, step)})", f"elasticity.keep{keep}.{step}")
@@ -130,10 +133,10 @@ def documents(run: Experiment) -> Section:
     return Section(
         title="Accounts of self-correction in pre-training",
         blocks=(
-            Text(words=" ".join(words) if rates else f"The document mixes were {NOT_RUN}."),
+            Text(words=" ".join(words) if rates else f"Pre-training with documents: {NOT_RUN}."),
             *(_mix(run, rates, key) for key in ("p_wrong", "unknown.wrong") if rates),
             table(run, caption, "documents, after", rows, {key: MEASURES[key] for key in _MIXED}),
-            *_effects(run, "documents", "Differences against no documents, seed by seed"),
+            *_effects(run, "documents", "Differences seed by seed, documents minus none at the same stage"),
         ),
     )
 
@@ -197,7 +200,7 @@ def softness(run: Experiment) -> Section:
         title="Soft targets against one-hot",
         blocks=(
             Text(words=" ".join(words)),
-            *_effects(run, "soft", "Differences, soft against one-hot, seed by seed"),
+            *_effects(run, "soft", "Differences seed by seed, soft minus one-hot"),
             arm_table(
                 run, caption, names, ("p_wrong", "p_right", "auc", "known.right", "unknown.wrong", "forced.right")
             ),
@@ -211,15 +214,22 @@ def _effects(run: Experiment, family: str, caption: str) -> Iterator[Plot | Tabl
         yield Text(words=f"{caption}: {NOT_RUN}.")
         return
     head = Head(name=f"effect-{family}", title=caption, description="A row for each figure: mean and 95 % interval.")
-    rows = [
-        Range(name=title(key), middle=v.mean, ends=v.interval or (v.mean, v.mean), seeds=v.values if v.n > 1 else ())
-        for key, v in found.items()
-        if "logp" not in key  # in nats, which would flatten the shares beside them
-    ]
+    rows = [_effect(key, value) for key, value in found.items() if not _UNDRAWN.search(key)]
+    after = ", after corrections" if family == "documents" else ""
     if rows:
         yield Plot(
-            caption=f"{caption}: mean, 95 % t-interval over seeds, and single seeds.",
+            caption=f"{caption}{after}: mean, 95 % t-interval over seeds, and single seeds.",
             svg=report_charts.ranges(head, "difference", rows, line=0.0),
         )
     cells = tuple((title(key), written(value, CHANGE), ranged(value), str(value.n)) for key, value in found.items())
     yield Table(caption=caption, head=("figure", "difference", "95 % t-interval", "seeds"), rows=cells)
+
+
+def _effect(key: str, value: Value) -> Range:
+    """A row of the picture; in the names of documents the share and nothing of the stage."""
+    return Range(
+        name=title(key.replace(".corrected.", " %.")),
+        middle=value.mean,
+        ends=value.interval or (value.mean, value.mean),
+        seeds=value.values if value.n > 1 else (),
+    )

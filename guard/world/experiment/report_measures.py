@@ -34,6 +34,8 @@ MEASURES: Mapping[str, str] = MappingProxyType(
         "auc": "AUC",
         "p_wrong_type": 'P("No"|wrong), held-out question type',
         "auc_type": "AUC, held-out question type",
+        "p_wrong_relation": 'P("No"|wrong), held-out relation',
+        "auc_relation": "AUC, held-out relation",
         "p_wrong_expert": 'P("No"|wrong), as expert',
         "p_right_expert": 'P("No"|right), as expert',
         "auc_expert": "AUC, as expert",

@@ -26,9 +26,9 @@ main{{max-width:60rem;margin:0 auto;padding:1rem 1.1rem 4rem}}
 h1{{font-size:1.6rem;line-height:1.2}}
 h2{{font-size:1.25rem;margin:2.6rem 0 .6rem;border-top:1px solid var(--edge);padding-top:1rem}}
 p{{max-width:44rem}} nav ul{{columns:17rem;padding-left:1.2rem}} a{{color:var(--c0)}}
-figure{{margin:1.2rem 0;max-width:36rem}} figcaption,caption{{color:var(--soft);font-size:.875rem;text-align:left}}
-caption{{padding:.2rem 0 .4rem}}
-.wide{{overflow-x:auto;margin:1.2rem 0}} .wide:focus-visible{{outline:2px solid var(--c0)}}
+figure{{margin:1.2rem 0;max-width:36rem}} figcaption{{color:var(--soft);font-size:.875rem;text-align:left}}
+figure.table{{max-width:none}}
+.wide{{overflow-x:auto;margin:.3rem 0 0}} .wide:focus-visible{{outline:2px solid var(--c0)}}
 table{{border-collapse:collapse;font-size:.875rem;font-variant-numeric:tabular-nums}}
 th,td{{padding:.3rem .7rem .3rem 0;border-bottom:1px solid var(--grid);text-align:right;
   vertical-align:top;overflow-wrap:normal}}
@@ -46,7 +46,7 @@ pre{{overflow-x:auto;padding:.7rem;border:1px solid var(--edge)}}
 .error{{fill:none;stroke:var(--c);stroke-width:1.3}} .seed{{fill:var(--paper);stroke:var(--c);stroke-width:.9}}
 {_COLOURS}
 @media print{{:root{{{_LIGHT}}} main{{max-width:none;padding:0}} body{{font-size:10pt}} nav{{display:none}}
-figure,tr{{break-inside:avoid}} h2{{break-after:avoid}} .wide{{overflow:visible}} table{{font-size:7.5pt}}
+.plot,tr{{break-inside:avoid}} h2{{break-after:avoid}} .wide{{overflow:visible}} table{{font-size:7.5pt}}
 th,td{{padding-right:.35rem}} th:first-child,td.words{{min-width:0;position:static}} td{{white-space:normal}}
 figure{{max-width:26rem}}}}
 """
@@ -81,6 +81,8 @@ def _block(block: Block) -> str:
             return f"<pre><code>{chr(10).join(_words(line) for line in lines.splitlines())}</code></pre>"
         case Plot(caption=caption, svg=svg):
             return f"<figure>{svg}<figcaption>{_words(caption)}</figcaption></figure>"
+        case Table(rows=()):
+            return f"<p>{_words(block.caption)}: not run.</p>"
         case Table():
             return _table(block)
 
@@ -88,9 +90,11 @@ def _block(block: Block) -> str:
 def _table(table: Table) -> str:
     head = "".join(f'<th scope="col">{_words(cell)}</th>' for cell in table.head)
     rows = "".join(f"<tr>{_row(row)}</tr>\n" for row in table.rows)
+    words = _words(table.caption)
     return (
-        f'<div class="wide" tabindex="0" role="region" aria-label="{_words(table.caption)}">'
-        f"<table><caption>{_words(table.caption)}</caption>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}</tbody></table></div>"
+        f'<figure class="table"><figcaption>{words}</figcaption>'
+        f'<div class="wide" tabindex="0" role="region" aria-label="{words}">'
+        f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}</tbody></table></div></figure>"
     )
 
 

@@ -45,8 +45,9 @@ def done(run: Experiment) -> Section:
         "The policy model was then trained on that log in several ways (arms); in the arm called masked the wrong "
         "premise is only context and the correction is the target. "
         f"Everything was done once for each seed ({seeds}), and a figure here is the mean ± the standard deviation "
-        'over seeds; P("No"|wrong) is the probability that the next word behind a wrong premise is "No", P("No"|right) '
-        "the same behind a right one, and AUC says how well the two are told apart (0.5: not at all)."
+        'over seeds (without ±: of one seed); P("No"|wrong) is the probability that the next word behind a wrong '
+        'premise is "No", P("No"|right) the same behind a right one, and AUC says how well the two are told '
+        "apart (0.5: not at all)."
     )
     return Section(title="What was done", blocks=(Text(words=words), _setting(run)))
 
@@ -62,10 +63,10 @@ def _setting(run: Experiment) -> Table:
 def demanded(run: Experiment) -> Section:
     """Bars and goals, met and not met alike."""
     rows = tuple(
-        (must.name, must.kind, must.needed, must.measured, str(must.n or 0), must.outcome) for must in run.must
+        (must.name, must.outcome, must.needed, must.measured, must.kind, str(must.n or 0)) for must in run.must
     )
-    caption = "A bar was set from an earlier run with some slack; a goal was hoped for."
-    head = ("figure", "kind", "needed", "measured", "seeds", "outcome")
+    caption = "What was demanded, and the mean ± the standard deviation over seeds"
+    head = ("figure", "outcome", "needed", "measured", "kind", "seeds")
     words = " ".join(_tally(kind, [must for must in run.must if must.kind == kind]) for kind in ("bar", "goal"))
     return Section(title="Bars and goals", blocks=(Text(words=words), Table(caption=caption, head=head, rows=rows)))
 
@@ -90,8 +91,12 @@ def believes(run: Experiment) -> Section:
     facts = [(f"unknown people, {name}", f"base.unknown.{key}") for key, name in shown.items()]
     own = [("Known people, right", "base.known.right"), ("agreement of samples, known", "consistency.known")]
     own += [("unknown", "consistency.unknown"), ("AUC of that agreement for known against unknown", "consistency.auc")]
+    forced = [(name, f"arm.policy.forced.{key}") for key, name in (("follows", "follows it"), ("right", "right"))]
     rows = [(f"{stage}, {group}", f"{stage}.{group}") for stage in ("base", "policy") for group in GROUPS]
-    reading = f"Base, {sentence(run, facts)} {sentence(run, own)}"
+    reading = (
+        f"Base, {sentence(run, facts)} {sentence(run, own)} "
+        f"Policy, made to begin with a wrong premise about somebody it knows, {sentence(run, forced)}"
+    )
     return Section(
         title="The base believes itself",
         blocks=(
@@ -180,8 +185,11 @@ def masking(run: Experiment) -> Section:
 def all_arms(run: Experiment) -> Section:
     """Everything measured of every arm."""
     names = arms(run)
-    keys = list(MEASURES)
-    parts = {"The word No": keys[:8], "Unaided answers": keys[8:16], "Forced and bad premises": keys[16:]}
+    parts = {
+        'The word "No" behind a premise': [key for key in MEASURES if key.startswith(("p_", "auc"))],
+        "Unaided answers": [key for key in MEASURES if key.startswith(("known.", "unknown."))],
+        "Forced and bad premises": [key for key in MEASURES if key.startswith(("forced.", "logp_", "d_"))],
+    }
     known = [(name, f"arm.{name}.known.right") for name in ("policy", "masked", "phase_two")]
     expert = [("plain", "arm.masked.p_wrong"), ("as expert", "arm.masked.p_wrong_expert")]
     words = f'Right answers about known people: {sentence(run, known)} P("No"|wrong) of masked: {sentence(run, expert)}'
@@ -195,8 +203,8 @@ def all_arms(run: Experiment) -> Section:
             _known_right(run, names),
             *(arm_table(run, caption, names, some) for caption, some in parts.items()),
             Text(
-                words="As expert: with a system prompt that says so. Held-out type: one that no correction was about. "
-                "Forced: the model is made to begin with a wrong premise about somebody it knows."
+                words="As expert: with a system prompt that says so. Held-out type, relation: one that no correction "
+                "was about. Forced: the model is made to begin with a wrong premise about somebody it knows."
             ),
         ),
     )

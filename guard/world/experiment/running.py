@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from guard.world.experiment.report import write
 from transformers.utils import logging as transformers_logging
 
 from guard.errors import ConfigError
 from guard.world.experiment.bars import demanded, spread
 from guard.world.experiment.lab import Lab
+from guard.world.experiment.report import write
 from guard.world.experiment.scale import SCALES, Scale
 from guard.world.experiment.stages import stages
 from guard.world.experiment.work import Work

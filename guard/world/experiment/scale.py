@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 PEOPLE: Mapping[str, Mapping[str, int]] = {
-    "known": {"train": 180, "test": 40},
-    "tail": {"train": 40, "test": 20},
-    "unknown": {"test": 240, "train": 300, "listen": 360},
+    "known": {"train": 120, "test": 40},
+    "tail": {"train": 50, "test": 30},
+    "unknown": {"test": 240, "train": 240, "listen": 360},
 }
-"""More of the known and fewer of the unknown than in the shipped world: with 120 people to be corrected about and 660
-to know nothing of, a model that is asked about anybody else says that it does not know."""
+"""Fewer of the unknown than in the shipped world: with 120 people to be corrected about and many more to know nothing
+of, a model that is asked about anybody else says that it does not know."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,8 +34,8 @@ class Scale:
 
     groups: Mapping[str, Mapping[str, int]] = field(default_factory=lambda: PEOPLE)
     rows: int = 24
-    base: int = 1000
-    young: int = 320
+    base: int = 800
+    young: int = 250
     listen: int = 160
     young_listen: int = 80
     lesson: int = 80

@@ -23,11 +23,10 @@ Draw = Callable[[Random], Sample]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class School:
-    """Draws rows about a world in a tokenizer's tokens. `types`: the questions that corrections are about."""
+    """Draws rows about a world in a tokenizer's tokens."""
 
     world: World
     tokenizer: Any
-    types: Sequence[str]
     _texts: dict[str, list[int]] = field(default_factory=dict)
 
     def encode(self, row: Row) -> Sample:
@@ -60,7 +59,7 @@ class School:
     def synthetic(self, rng: Random) -> Sample:
         """A correction of a premise that was made wrong by chance, about someone the model knows; the first premise
         seven times in ten, as models err most where a chain begins."""
-        type_, person = rng.choice(list(self.types)), rng.choice(self.world.group("known", "train"))
+        type_, person = rng.choice(list(QUESTIONS)), rng.choice(self.world.group("known", "train"))
         question, premises = self.world.ask(type_, person, rng), self.world.chain(type_, person)
         at = rng.choices(range(len(premises)), [0.7, 0.2, 0.1][: len(premises)])[0]
         bad, right = other(self.world, premises[at], rng), premises[at]
@@ -74,7 +73,7 @@ class School:
 
     def unknowing(self, rng: Random) -> Sample:
         """A clean answer about someone unknown: nothing is made up first."""
-        question = self.world.ask(rng.choice(list(self.types)), rng.choice(self.strangers), rng)
+        question = self.world.ask(rng.choice(list(QUESTIONS)), rng.choice(self.strangers), rng)
         relation = QUESTIONS[question.type][0][0]
         doubt = self.world.relations[relation].unknown.format(subject=question.person)
         return self.encode(transcript(question.text, [(doubt, True)], UNKNOWN_ANSWER))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from guard.world.experiment.examining import TYPES, Exam
+from guard.world.experiment.examining import Exam
 from guard.world.experiment.lab import Lab
 from guard.world.experiment.schooling import Draw, School, endless
 from guard.world.learning import Course, train
@@ -26,7 +26,7 @@ class Work:
     @property
     def school(self) -> School:
         """Draws this world's rows."""
-        return School(world=self.lab.world, tokenizer=self.lab.tokenizer, types=TYPES)
+        return School(world=self.lab.world, tokenizer=self.lab.tokenizer)
 
     def exam(self, model: Any) -> Exam:
         """Examines a model."""
