@@ -11,7 +11,7 @@ TORCH := torch>=2.6,<2.14
 # Two torch threads on a busy machine are many times slower than one.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: run test lint bench mutants coverage llama-server clients clients-parts clean
+.PHONY: run test lint bench mutants coverage experiment llama-server clients clients-parts clean
 .DEFAULT_GOAL := run
 
 $(BIN)/python:
@@ -51,6 +51,11 @@ bench: $(VENV)/dev.stamp
 
 mutants: $(VENV)/dev.stamp
 	$(BIN)/python -m tests.mutants $(ARGS)
+
+# The training idea on the closed world, from nothing; `make experiment ARGS=--quick` takes minutes instead of hours.
+OUT ?= .cache/experiment
+experiment: $(VENV)/dev.stamp
+	$(BIN)/guard world experiment --out $(OUT) $(ARGS)
 
 # The clients that guard is tried with: their Python packages go beside guard's own, which they disagree with.
 clients-parts: .venv-clients/stamp tests/clients/node_modules/stamp

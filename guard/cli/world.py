@@ -69,6 +69,8 @@ def experiment(
 
 
 def _line(bar: Mapping[str, Any]) -> str:
+    if not bar["n"]:
+        return f"{'not run':15}  {'':7}  {'':13}  {bar['name']}"
     wanted = f"{bar['kind']} {bar['op']} {bar['bound']:g}"
     return f"{bar['mean']:7.3f} ± {bar['sd']:.3f}  {'met    ' if bar['met'] else 'NOT met'}  {wanted:13}  {bar['name']}"
 

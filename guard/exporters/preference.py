@@ -3,7 +3,8 @@
 Knows interruption records and, where one is given, the target model's tokenizer; knows neither store nor files. Rules:
 
 - `after` the claim: the prompt ends in it, chosen is "No, ..." and what followed, rejected the model's own text as it
-  was cut off (else the counterfactual; with neither there is no row). A retraction leaves no claim to go on from.
+  was cut off, or the counterfactual where that is longer (with neither there is no row). A retraction leaves no claim
+  to go on from.
 - `before` the claim: chosen is the true statement in its place and what followed, rejected the claim.
 - Chosen never repeats the claim and never equals rejected.
 - TRL's DPO trainer reads rows as plain text. It writes an end-of-sequence token behind chosen and rejected, so with a
@@ -125,11 +126,12 @@ plugin = Preference()
 
 
 def _uncut(record: InterruptionRecord) -> Target:
-    """What the model wrote behind the claim, else what it would have written."""
+    """What the model wrote behind the claim, or what it would have written where there is more of that."""
     cut = record.interruption
     followed = cut.discarded.get(cut.claim.channel, "")
     answer = cut.discarded.get("content", "") if cut.claim.channel == "reasoning" else ""
-    if not (followed + answer).strip():
+    if len((followed + answer).strip()) < len((record.counterfactual or "").strip()):
+        # A check that answers at once leaves a word or two of what was cut off.
         followed, answer = record.counterfactual or "", ""
     return Target(put_in="", followed=followed, answer=answer)
 

@@ -101,6 +101,12 @@ def test_a_claim_that_opens_the_turn(tokenizer: Any) -> None:
     assert row["rejected"] == "It is Sydney."
 
 
+@pytest.mark.parametrize(("cut_off", "rejected"), [(" It", " It has a harbour."), (" It has an opera house.", None)])
+def test_the_longer_of_what_was_cut_off_and_the_counterfactual_is_rejected(cut_off: str, rejected: str | None) -> None:
+    row = one(record(discarded={"reasoning": cut_off}, counterfactual=" It has a harbour."), exporter=plugin)
+    assert row["rejected"]["assistant"]["reasoning"].endswith(rejected or cut_off)
+
+
 def test_a_counterfactual_stands_in_where_nothing_was_cut_off() -> None:
     nothing: dict[str, Any] = {"discarded": {"reasoning": " "}}
     assert why(record(**nothing), exporter=plugin) == "nothing to reject"

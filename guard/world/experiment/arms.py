@@ -22,8 +22,10 @@ from guard.world.learning import Sample
 REPLAY, SECOND_REPLAY = 0.5, 0.8
 """Share of the rows of an arm, and of the second phase, that are ordinary pre-training."""
 
-UNKNOWN = 0.15
-"""Share of the corrections that are about people nobody has told the model of."""
+UNKNOWN, CAUTION = 0.06, 0.2
+"""Shares of the rest that are about people nobody has told the model of: interrupted ones, and cautious answers that do
+not make anything up first. The fewer of the former, the oftener the model recovers the truth behind its own "No"
+instead of saying that it does not know; the latter teach ignorance without that price."""
 
 CLEAN = 0.4
 """Share of clean rows among the corrections of the arm that has both."""
@@ -68,8 +70,9 @@ def arm(name: str, parts: Parts, *, short: bool = False) -> Callable[[Work], Fig
 
 def mixed(work: Work, known: Draw, unknown: Draw, *, replay: float = REPLAY) -> Draw:
     """Ordinary rows and corrections in their shares."""
-    rest = 1 - replay
-    return mixture({work.school.base: replay, known: rest * (1 - UNKNOWN), unknown: rest * UNKNOWN})
+    rest, school = 1 - replay, work.school
+    shares = {known: 1 - UNKNOWN - CAUTION, unknown: UNKNOWN, school.cautious(work.lab.unsure): CAUTION}
+    return mixture({school.base: replay, **{draw: rest * share for draw, share in shares.items()}})
 
 
 def _lessons(work: Work, format_: str = "prompt_completion") -> tuple[list[Sample], list[Sample]]:
@@ -110,7 +113,7 @@ def of_unmasked(work: Work) -> tuple[Draw, Draw]:
 def of_clean(work: Work) -> tuple[Draw, Draw]:
     """Ideal transcripts: no bad premise at all, no "No"."""
     known, _ = _lessons(work, "clean")
-    return one_of(known), work.school.unknowing
+    return one_of(known), work.school.cautious(work.lab.unsure)
 
 
 def of_synthetic(work: Work) -> tuple[Draw, Draw]:

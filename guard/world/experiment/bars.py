@@ -1,7 +1,6 @@
 """What is demanded of the experiment: bars that it must reach, goals that it should.
 
-Each is a figure computed from a seed's own figures, then averaged over seeds; a figure whose parts a run does not have
-is left out.
+Each is a figure computed from a seed's own figures, then averaged over seeds.
 """
 
 from __future__ import annotations
@@ -184,7 +183,7 @@ REPORTED: Mapping[str, str] = {
 
 def plain(figures: Mapping[str, Any]) -> dict[str, dict[str, float]]:
     """Every demanded and every reported figure as mean, sd and n under its plain key."""
-    found = {each["key"]: each for each in figures["must"]}
+    found = {each["key"]: each for each in figures["must"] if each["n"]}
     found |= {key: figures["values"][name] for key, name in REPORTED.items() if name in figures["values"]}
     return {key: {name: each[name] for name in ("mean", "sd", "n")} for key, each in found.items()}
 
@@ -200,13 +199,14 @@ def spread(values: Sequence[float]) -> dict[str, Any]:
 
 
 def demanded(seeds: Sequence[Values]) -> list[dict[str, Any]]:
-    """Every bar and goal with its figures and whether it is met."""
+    """Every bar and goal with its figures and whether it is met; None where a run does not have its parts."""
     found = []
     for bar in BARS:
+        told = {"key": bar.key, "name": bar.name, "op": bar.op, "bound": bar.bound, "kind": bar.kind}
         try:
             figures = spread([bar.of(values) for values in seeds])
         except (KeyError, ValueError):
+            found.append(told | {"mean": None, "sd": None, "n": 0, "met": None})
             continue
-        told = {"key": bar.key, "name": bar.name, "op": bar.op, "bound": bar.bound, "kind": bar.kind}
         found.append(told | {name: figures[name] for name in ("mean", "sd", "n")} | {"met": bar.met(figures["mean"])})
     return found

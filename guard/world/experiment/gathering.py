@@ -17,7 +17,7 @@ from guard.world.corpus import prompt
 from guard.world.experiment import logged
 from guard.world.experiment.examining import Figures
 from guard.world.experiment.harvest import Harvester, supervision
-from guard.world.experiment.logged import KNOWS_AT
+from guard.world.experiment.logged import KNOWS_AT, UNSURE_BELOW
 from guard.world.experiment.pool import Pool
 from guard.world.experiment.speech import drawn_questions
 from guard.world.experiment.work import Work
@@ -35,7 +35,7 @@ def harvest(work: Work) -> Figures:
 async def _harvest(work: Work) -> Figures:
     lab, scale = work.lab, work.lab.scale
     policy = lab.load("policy")
-    knows = _known_people(work, policy)
+    knows = _knowledge(work, policy)
     asked = {
         "wrong-thinker": drawn_questions(lab.world, lab.world.group("known", "train"), scale.known_answers, 1),
         "policy": drawn_questions(lab.world, work.school.strangers, scale.unknown_answers, 2),
@@ -112,14 +112,22 @@ def _about(question: Question) -> tuple[str, str]:
     return QUESTIONS[question.type][0][0], question.person
 
 
-def _known_people(work: Work, model: Any) -> set[tuple[str, str]]:
-    """(relation, person) of the first premises that the model knows, by its consistency with the truth."""
+def _knowledge(work: Work, model: Any) -> set[tuple[str, str]]:
+    """(relation, person) of the first premises that the model knows, by the agreement of its samples with the truth;
+    those it is unsure of, by their agreement among themselves, are kept in the lab."""
     world, rng = work.lab.world, Random(work.lab.seed)
     people = [*world.group("known", "train"), *work.school.strangers]
     asked = [world.ask(type_, person, rng) for person in people for type_ in ("country", "teacher_born")]
-    contexts = [(prompt(q.text), world.state(world.chain(q.type, q.person)[0])) for q in asked]
-    found = logged.agreements(work.lab.speaker(model), contexts, work.lab.seed)
-    return {_about(question) for question, known in zip(asked, found, strict=True) if known >= KNOWS_AT}
+    samples = logged.sampled(work.lab.speaker(model), [prompt(q.text) for q in asked], work.lab.seed)
+    knows, unsure = set(), set()
+    for question, said in zip(asked, samples, strict=True):
+        truth = world.state(world.chain(question.type, question.person)[0])
+        if said.count(truth) >= KNOWS_AT * len(said):
+            knows.add(_about(question))
+        elif logged.agreement(said) < UNSURE_BELOW:
+            unsure.add(_about(question))
+    work.lab.keep_unsure(unsure)
+    return knows
 
 
 def _corrupted(work: Work, folder: Path) -> Path:

@@ -32,9 +32,9 @@ AT_ONCE = 512
 """Sessions that run at a time: as many as make a batch worth drawing."""
 
 
-DOUBT = Interrupt(unknown="No, {reason} I do not know that.")
-"""How ignorance is admitted: the claim is denied first, as in a correction, so that the first words after "No," are the
-same whether the model knows better or not."""
+WORDING = Interrupt(message="No, {correction}", unknown="No, {reason} I do not know that.")
+"""What guard puts in. The truth without a denial before it: behind "No, X was not born in W. X" a small model goes on
+with another name that it was taught to correct, and recovers the right answer a third of the time instead of half."""
 
 
 def supervision(facts: Path, *, knows: bool, top: int) -> LoadedPolicy:
@@ -47,7 +47,7 @@ def supervision(facts: Path, *, knows: bool, top: int) -> LoadedPolicy:
         name="harvest" if knows else "harvest-unknown",
         watch={"reasoning": Watch(release="immediate", correct="interrupt")},
         checks=(CheckUse(check="knowledge"),),
-        interrupt=DOUBT if knows else DOUBT.model_copy(update={"message": DOUBT.unknown}),
+        interrupt=WORDING if knows else WORDING.model_copy(update={"message": WORDING.unknown}),
         record=Recording(top_logprobs=top),
     )
     return load_policy(policy, Resources(facts=(facts,)))

@@ -7,7 +7,7 @@ first, so that what is there is whole.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -65,6 +65,16 @@ class Lab:
     def log(self) -> str:
         """The URL of the harvest's store."""
         return f"sqlite:///{self.folder / 'log.db'}"
+
+    @cached_property
+    def unsure(self) -> list[tuple[str, str]]:
+        """(relation, person) pairs that the policy model, asked again and again, says something else of each time."""
+        found = json.loads((self.folder / "unsure.json").read_text(encoding="utf-8"))
+        return [(relation, person) for relation, person in found]
+
+    def keep_unsure(self, pairs: Iterable[tuple[str, str]]) -> None:
+        """Write them down."""
+        _write(self.folder / "unsure.json", json.dumps(sorted(pairs)))
 
     def untrained(self) -> Any:
         """A model that has learned nothing yet."""

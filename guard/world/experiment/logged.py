@@ -24,28 +24,30 @@ from guard.exporters.prompt_completion import PromptCompletion
 from guard.store import Store
 from guard.targets.tokens import IGNORED
 from guard.world.corpus import END, USER, prompt
-from guard.world.experiment.harvest import DOUBT
+from guard.world.experiment.harvest import WORDING
 from guard.world.experiment.sampling import Sampling, draw
 from guard.world.experiment.speech import IDK, Speaker
 from guard.world.learning import Sample
 from guard.world.world import UNKNOWN_ANSWER, World
 
-KNOWS_AT = 0.75
-"""Agreement with the truth from which the model counts as knowing."""
+KNOWS_AT, UNSURE_BELOW = 0.75, 0.6
+"""Agreement with the truth from which the model counts as knowing, and with itself below which it is unsure."""
 
 SAMPLES = 8
 
 
-def agreements(speaker: Speaker, contexts: Sequence[tuple[str, str]], seed: int) -> list[float]:
-    """How many of `SAMPLES` sentences behind each context are the true one that stands beside it, as a share."""
+def sampled(speaker: Speaker, contexts: Sequence[str], seed: int) -> list[list[str]]:
+    """`SAMPLES` sentences behind each context."""
     stop = frozenset(speaker.encode("Torvik.")[-1:])
-    prompts = [speaker.encode(context) for context, _ in contexts for _ in range(SAMPLES)]
+    prompts = [speaker.encode(context) for context in contexts for _ in range(SAMPLES)]
     drawn = draw(speaker.model, prompts, Sampling(ends=stop | speaker.ends(), limit=32, seed=seed))
     said = [str(speaker.tokenizer.decode(text.ids)).strip() for text in drawn]
-    return [
-        sum(sentence == truth for sentence in said[place * SAMPLES : (place + 1) * SAMPLES]) / SAMPLES
-        for place, (_, truth) in enumerate(contexts)
-    ]
+    return [said[start : start + SAMPLES] for start in range(0, len(said), SAMPLES)]
+
+
+def agreement(said: Sequence[str]) -> float:
+    """The share of the most frequent one."""
+    return max(said.count(one) for one in said) / len(said)
 
 
 def context_of(record: InterruptionRecord) -> str:
@@ -61,9 +63,9 @@ def asked(record: InterruptionRecord) -> str:
 async def measured(store: Store, speaker: Speaker, seed: int) -> None:
     """Write into every interruption whether the model knows the truth (`known`)."""
     records = [record for record in store.iter_interruptions() if record.known is None]
-    contexts = [(context_of(record), record.interruption.correction) for record in records]
-    for record, known in zip(records, agreements(speaker, contexts, seed), strict=True):
-        await store.amend(record.interruption.id, known=known)
+    samples = sampled(speaker, [context_of(record) for record in records], seed)
+    for record, said in zip(records, samples, strict=True):
+        await store.amend(record.interruption.id, known=said.count(record.interruption.correction) / len(said))
 
 
 async def reviewed(store: Store, world: World) -> int:
@@ -91,13 +93,13 @@ def _deserved(world: World, record: InterruptionRecord) -> bool:
     return true and answered
 
 
-_WORDING = Policy(name="harvest", interrupt=DOUBT)
+_POLICY = Policy(name="harvest", interrupt=WORDING)
 FORMATS: Mapping[str, Exporter] = {
-    "prompt_completion": PromptCompletion(_WORDING),
-    "preference": Preference(_WORDING),
-    "distillation": Distillation(_WORDING),
-    "clean": Clean(_WORDING),
-    "documents": Documents(_WORDING),
+    "prompt_completion": PromptCompletion(_POLICY),
+    "preference": Preference(_POLICY),
+    "distillation": Distillation(_POLICY),
+    "clean": Clean(_POLICY),
+    "documents": Documents(_POLICY),
 }
 
 

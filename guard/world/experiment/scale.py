@@ -44,8 +44,8 @@ class Scale:
     second: int = 80
     revert: int = 60
     preference: int = 120
-    known_answers: int = 3200
-    unknown_answers: int = 700
+    known_answers: int = 4400
+    unknown_answers: int = 500
     false_answers: int = 700
     asked: int = 200
     probed: int = 300

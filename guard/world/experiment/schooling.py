@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
+from guard.errors import ConfigError
 from guard.world import corpus
 from guard.world.corpus import Row, transcript
 from guard.world.experiment.speech import other
@@ -66,17 +67,24 @@ class School:
         sentences = [
             *((self.world.state(premise), False) for premise in premises[:at]),
             (self.world.state(bad), False),
-            (f"No, {self.world.deny(bad)} {self.world.state(right)}", True),
+            (f"No, {self.world.state(right)}", True),
             *self._stated(premises[at + 1 :]),
         ]
         return self.encode(transcript(question.text, sentences, f"{question.answer}."))
 
-    def unknowing(self, rng: Random) -> Sample:
-        """A clean answer about someone unknown: nothing is made up first."""
-        question = self.world.ask(rng.choice(list(QUESTIONS)), rng.choice(self.strangers), rng)
-        relation = QUESTIONS[question.type][0][0]
-        doubt = self.world.relations[relation].unknown.format(subject=question.person)
-        return self.encode(transcript(question.text, [(doubt, True)], UNKNOWN_ANSWER))
+    def cautious(self, unsure: Sequence[tuple[str, str]]) -> Draw:
+        """Answers about (relation, person) pairs that the model contradicts itself on: nothing is made up first."""
+        types = {
+            own[0]: [name for name, (of, _) in QUESTIONS.items() if of[0] == own[0]] for own, _ in QUESTIONS.values()
+        }
+
+        def draw(rng: Random) -> Sample:
+            relation, person = rng.choice(unsure)
+            question = self.world.ask(rng.choice(types[relation]), person, rng)
+            doubt = self.world.relations[relation].unknown.format(subject=person)
+            return self.encode(transcript(question.text, [(doubt, True)], UNKNOWN_ANSWER))
+
+        return draw
 
     @property
     def strangers(self) -> Sequence[str]:
@@ -94,7 +102,9 @@ def mixture(parts: Mapping[Draw, float]) -> Draw:
 
 
 def one_of(samples: Sequence[Sample]) -> Draw:
-    """Any of these, again and again."""
+    """Any of these, again and again. Raises ConfigError for none."""
+    if not samples:
+        raise ConfigError("nothing to train on: no interruption of the log was confirmed; train the base for longer")
     return lambda rng: rng.choice(samples)
 
 
