@@ -79,6 +79,8 @@ def wrong_thinker(
     as_json: Json = False,
 ) -> None:
     """Make a model that thinks the opposite of a lesson: base - alpha * (lesson - base)."""
+    from guard.cli.reading import print_json
+
     with with_extra():
         from guard.train.wrong_thinker import checked, write
         from guard.train.wrong_thinker_answers import Sampling, compared, read_prompts, sweep_over
@@ -106,6 +108,8 @@ def wrong_thinker(
     print(f"{written.tensors} tensors written to {out}, alpha {alpha:g}{apart}", file=sys.stderr if as_json else None)
     if written.distance == 0:
         print("guard: base and lesson are the same, so this is the base too", file=sys.stderr)
+    if how is None and as_json:
+        print_json(written)
     if how is not None:
         _table(compared(base, lesson, out, alpha, how, bar), as_json)
 

@@ -24,7 +24,7 @@ Lora = Annotated[int | None, typer.Option(min=1, help="Rank of the LoRA adapter 
 Full = Annotated[bool, typer.Option("--full", help="Train all weights instead of an adapter.")]
 Merge = Annotated[bool, typer.Option("--merge", help="Write the model with the adapter merged into it.")]
 Steps = Annotated[int | None, typer.Option(min=1, help="Optimizer steps; without it, as --epochs says.")]
-Epochs = Annotated[float, typer.Option(min=0.01, help="How often each row is gone through.")]
+Epochs = Annotated[float, typer.Option(min=0.01, max=10_000, help="How often each row is gone through.")]
 Rate = Annotated[
     float | None, typer.Option(min=1e-12, help="Learning rate; without it, 2e-4, and 2e-5 for all weights.")
 ]
@@ -33,7 +33,7 @@ Accumulate = Annotated[int, typer.Option(min=1, help="Batches of a step.")]
 MaxLength = Annotated[
     int | None, typer.Option(min=2, help="Longer rows are left out, in tokens; without it, the model's context.")
 ]
-Seed = Annotated[int, typer.Option(min=0, help="Same seed, same rows in the same order.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Same seed, same rows in the same order.")]
 Dtype = Annotated[str, typer.Option(help="Precision of the weights: auto, float32 or bfloat16.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 
@@ -84,7 +84,9 @@ def preference(
     model: Model,
     rows: Rows,
     out: Out,
-    beta: Annotated[float, typer.Option(min=1e-6, help="How dear it is to leave the model begun with.")] = 0.1,
+    beta: Annotated[
+        float, typer.Option(min=1e-6, max=1000, help="How dear it is to leave the model begun with.")
+    ] = 0.1,
     lora: Lora = None,
     full: Full = False,
     merge: Merge = False,

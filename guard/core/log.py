@@ -22,6 +22,9 @@ from guard.core.types import (
     normalise,
 )
 
+_BAD = ("flagged", "unscanned")
+"""What a segment's verdicts may not say if its text is to be learnt."""
+
 
 @dataclass(slots=True)
 class _Open:
@@ -107,6 +110,7 @@ class Log:
             outcome=self._outcome(opened, ended),
             continuation=opened.continuation,
             followed="",
+            uncorrected=self._uncorrected(opened, turn),
         )
         if opened.void:
             return closing
@@ -134,13 +138,20 @@ class Log:
                 return "relapsed"
         return "corrected"
 
+    def _uncorrected(self, opened: _Open, turn: Turn) -> int:
+        corrected = {other.segment.id for other in self._open}
+        bad = {v.segment for v in self.verdicts if v.status in _BAD} - corrected
+        return sum(id_ < opened.segment.id and turn.docket.get(id_) is not None for id_ in bad)
+
     def _following(self, turn: Turn, channel: Text, at: int, ended: bool) -> _Followed:
-        """The model's text of a channel from `at` to the next flagged or unscanned segment or put-in text; of a turn
-        that broke off, only what was judged."""
+        """The model's text of a channel from `at` to the next flagged or unscanned segment, put-in text, or one that
+        says again what was flagged; of a turn that broke off, only what was judged."""
         transcript = turn.transcripts[channel]
-        flagged = {v.segment for v in self.verdicts if v.status in ("flagged", "unscanned")}
+        flagged = {v.segment for v in self.verdicts if v.status in _BAD}
         bad = {id_ for id_ in flagged if turn.docket.get(id_) is not None}  # what was cut out is in no text
         bad |= {entry.segment.id for entry in turn.docket.waiting}
+        claims = {normalise(segment.text) for segment, v in self._verdicts if v.status == "flagged"}
+        bad |= {s.id for s in self._segments.values() if s.start >= at and normalise(s.text) in claims}
         stops = [s.start for s in self._segments.values() if s.id in bad and s.channel == channel and s.start >= at]
         stops += [span.start for span in transcript.spans if span.origin == "guard" and span.start >= at]
         end = min([*stops, len(transcript) if ended else turn.segmented(channel)])

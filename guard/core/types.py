@@ -199,7 +199,8 @@ class Closing:
     outcome: Outcome
     continuation: Continuation | None
     followed: str
-    """Model text of the claim's channel after the correction, up to the next flagged or unscanned segment."""
+    """Model text of the claim's channel after the correction, up to the next segment that is flagged or unscanned or
+    says again what was flagged elsewhere in the turn."""
     answer: str = ""
     """The content after that, where the claim was in the reasoning and nothing after it was flagged or unscanned."""
     complete: bool = False
@@ -209,6 +210,8 @@ class Closing:
     where the policy keeps none or the upstream tells none."""
     answer_tokens: Spelled = ()
     """The same of `answer`."""
+    uncorrected: int = 0
+    """Segments before the claim that stand in the turn flagged or unscanned, and that nothing corrected."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,8 +4,8 @@ Knows interruption records and, where one is given, the target model's tokenizer
 
 - One row a turn, however often it was interrupted: each claim, with the "No, ..." behind it, gives way to the true
   statement. Where an interruption of the turn is missing (not confirmed, or void), there is no row.
-- Only what a reviewer confirmed, and only turns that reached their end. A record tells of the claims that were
-  interrupted; whether something else in the turn is wrong is the reviewer's to see.
+- Only what a reviewer confirmed, and only turns that reached their end and in which nothing else was flagged or left
+  unscanned. Whether something that no check flags is wrong is the reviewer's to see.
 - No flagged claim is a target in any row: one that the turn repeats gives no row.
 - Where the model does not know the truth and was told it, what followed rests on that: no row.
 - What the client sent as the beginning of the turn is context.
@@ -65,6 +65,8 @@ class Clean:
         yield from counted((self._row(turn, tokenizer) for turn in _turns(records)), skipped)
 
     def _row(self, turn: Sequence[InterruptionRecord], tokenizer: Any | None) -> dict[str, Any] | str:
+        if any(record.closing and record.closing.uncorrected for record in turn):
+            return "something else was flagged or unscanned"
         if any(does_not_know(record) and record.interruption.correction for record in turn):
             return "model does not know"
         examples: list[Example] = []

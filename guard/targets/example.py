@@ -135,9 +135,10 @@ def _conversation(messages: Sequence[Any]) -> tuple[Sequence[Mapping[str, Any]],
 
 
 def _text(content: Any) -> str | None:
-    """A message's content as text; None where it has parts that are not."""
+    """A message's content as text, a line each of its parts (as servers hand them to a template); None where it has
+    parts that are no text."""
     if not isinstance(content, (list, tuple)):
         return content if isinstance(content, str) else None
     if all(isinstance(part, Mapping) and part.get("type") in _TEXT_PARTS for part in content):
-        return "".join(str(part.get("text") or part.get("refusal") or "") for part in content)
+        return "\n".join(str(part.get("text") or part.get("refusal") or "") for part in content)
     return None

@@ -7,6 +7,7 @@ whether or not that opens the reasoning.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,13 @@ from guard.targets.example import Example
 
 _TAGS = (("<think>", "</think>"), ("[THINK]", "[/THINK]"), ("<thinking>", "</thinking>"))
 _OPTIONS = ("enable_thinking", "thinking", "reasoning_effort")
+_RESERVED = frozenset(
+    "conversation conversations messages tools documents chat_template add_generation_prompt continue_final_message "
+    "tokenize padding truncation max_length return_tensors return_dict return_assistant_tokens_mask "
+    "tokenizer_kwargs".split()
+)
+"""Parameters of `apply_chat_template`: what a client sends is for the template's variables only."""
+
 _THOUGHT, _SAID = "#thought#", "#said#"
 
 
@@ -44,12 +52,22 @@ def render(example: Example, tokenizer: Any) -> Rendered | None:
         try:
             prompt = way(example, tokenizer)
             close, end = _seams(example, tokenizer)
+            whole = _whole(prompt, example, tokenizer)
         except (TemplateError, ValueError, TypeError):
             # A template may refuse a conversation, or a final message that it would change.
             continue
-        if prompt.endswith(example.open_text) and example.reasoning.strip() in prompt:
+        if whole:
             return Rendered(prompt=prompt, close=close, end=end)
     return None
+
+
+def _whole(prompt: str, example: Example, tokenizer: Any) -> bool:
+    """Whether the turn stands in the prompt as it was: a template may drop reasoning, or change what is open."""
+    if not prompt.endswith(example.open_text):
+        return False
+    thought = "" if example.thinking else example.reasoning.strip()
+    # The conversation may say the same.
+    return thought in prompt.removeprefix(_apply(example, tokenizer, example.messages)) if thought else True
 
 
 def _continued(example: Example, tokenizer: Any) -> str:
@@ -105,7 +123,28 @@ def _seams(example: Example, tokenizer: Any) -> tuple[str, str]:
 def _apply(example: Example, tokenizer: Any, messages: Sequence[Mapping[str, Any]], **how: Any) -> str:
     given = example.record.provenance.parameters
     nested = given.get("chat_template_kwargs")
-    given = {**given, **nested} if isinstance(nested, Mapping) else given
-    options = {key: given[key] for key in _OPTIONS if key in given}
+    variables = {name: value for name, value in given.items() if name in _OPTIONS}
+    variables |= nested if isinstance(nested, Mapping) else {}
+    options = {name: value for name, value in variables.items() if name not in _RESERVED}
     tools = example.record.provenance.tools or None
-    return str(tokenizer.apply_chat_template(list(messages), tools=tools, tokenize=False, **options, **how))
+    told = [_parsed(message) for message in messages]
+    return str(tokenizer.apply_chat_template(told, tools=tools, tokenize=False, **options, **how))
+
+
+def _parsed(message: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A message whose tool calls have their arguments as objects: so servers hand them to a template."""
+    calls = message.get("tool_calls")
+    if not isinstance(calls, (list, tuple)) or not all(isinstance(call, Mapping) for call in calls):
+        return message
+    return {**message, "tool_calls": [_with_object(call) for call in calls]}
+
+
+def _with_object(call: Mapping[str, Any]) -> Mapping[str, Any]:
+    function = call.get("function")
+    if not isinstance(function, Mapping):
+        return call
+    try:
+        told = json.loads(function["arguments"])
+    except (KeyError, TypeError, ValueError, RecursionError):
+        return call
+    return {**call, "function": {**function, "arguments": told}} if isinstance(told, dict) else call

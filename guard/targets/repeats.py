@@ -1,24 +1,35 @@
 """A claim found again in other text, as `normalise` compares statements: case, spacing and outer punctuation do not
-count, and a claim is never a part of a word."""
+count, nor do its list marker and marks of emphasis. A claim is never a part of a word, where a script parts words."""
 
 from __future__ import annotations
 
 import re
+import unicodedata
 
+from guard.core.resume import lead
 from guard.core.types import normalise
+
+_MARKS = "*_`~"
+_BLANK = rf"(?:[{_MARKS}]*\s)+[{_MARKS}]*"
+_UNPARTED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+"""Thai, Lao, Burmese, Khmer, kana and Han: a word may begin anywhere."""
+
+_WORD = rf"[^\W_{_UNPARTED}]"
+_OF_WORD = re.compile(_WORD)
+_EMPHASIS = str.maketrans("", "", _MARKS)
 
 
 def repeats(claim: str, text: str) -> bool:
     """Whether the text contains the claim."""
     pattern = _pattern(claim)
-    return pattern is not None and pattern.search(normalise(text)) is not None
+    return pattern is not None and pattern.search(_compared(text)) is not None
 
 
 def before_repeat(claim: str, text: str) -> str:
     """The text up to where it repeats the claim."""
     found = places(claim, text)
     text = text[: found[0][0]].rstrip() if found else text
-    # Case folding can lengthen a text, so that only the folded one shows the claim.
+    # Case folding can lengthen a text and composing shorten it, so that only the changed one shows the claim.
     return "" if repeats(claim, text) else text
 
 
@@ -28,7 +39,20 @@ def places(claim: str, text: str) -> list[tuple[int, int]]:
     return [found.span() for found in pattern.finditer(text)] if pattern else []
 
 
+def _compared(text: str) -> str:
+    # A tokenizer that composes accents makes the same tokens of both spellings.
+    return normalise(unicodedata.normalize("NFC", text))
+
+
 def _pattern(claim: str) -> re.Pattern[str] | None:
-    words = normalise(claim).split()
-    joint = r"\s+".join(map(re.escape, words))
-    return re.compile(rf"(?<!\w){joint}(?!\w)", re.IGNORECASE) if words else None
+    words = _words(claim[len(lead(claim)) :]) or _words(claim)
+    if not words:
+        return None
+    letters = (rf"[{_MARKS}]*".join(map(re.escape, word)) for word in words)
+    before = rf"(?<!{_WORD})" if _OF_WORD.match(words[0]) else ""
+    behind = rf"(?!{_WORD})" if _OF_WORD.match(words[-1][-1]) else ""
+    return re.compile(before + _BLANK.join(letters) + behind, re.IGNORECASE)
+
+
+def _words(claim: str) -> list[str]:
+    return _compared(claim.translate(_EMPHASIS)).split()

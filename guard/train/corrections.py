@@ -28,10 +28,11 @@ from trl import SFTConfig, SFTTrainer
 
 from guard.core.segmenter import Segmenter
 from guard.errors import ConfigError
+from guard.train.saving import save, writable, write_report
 from guard.train.shares import Kind, Reached, drawn
 from guard.train.token_rows import IGNORED, Read, TokenRow, read_rows
 from guard.train.token_scores import log_probs
-from guard.train.tuning import Bar, Tuning, adapted, limit, load, run, save, settings, writable, write_report
+from guard.train.tuning import Bar, Tuning, adapted, limit, load, run, settings
 
 MEASURED = 512
 """Rows of each kind that the log-probabilities before and after are measured on, drawn by the seed."""

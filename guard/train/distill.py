@@ -22,10 +22,12 @@ import transformers
 from datasets import Dataset
 from torch.nn.functional import cross_entropy
 
+from guard.errors import ConfigError
 from guard.train.distill_loss import divergence
 from guard.train.distill_rows import Lesson, collated, columns, one_hot, read_lessons, stored_mass
+from guard.train.saving import save, writable, write_report
 from guard.train.token_rows import IGNORED
-from guard.train.tuning import Bar, Tuning, adapted, limit, load, run, save, settings, writable, write_report
+from guard.train.tuning import Bar, Tuning, adapted, limit, load, run, settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +143,7 @@ def train(wanted: Wanted, bar: Bar) -> Report:
 
 
 def measure(model: Any, lessons: Sequence[Lesson]) -> Loss:
-    """Both losses over all targets. The model is left in the mode it was in."""
+    """Both losses over all targets. The model is left in the mode it was in. Raises ConfigError: one is no number."""
     totals = torch.zeros(2, dtype=torch.float64)
     training = model.training
     model.eval()
@@ -153,5 +155,7 @@ def measure(model: Any, lessons: Sequence[Lesson]) -> Loss:
             totals[0] += float(divergence(logits, batch["top_ids"], batch["top_logprobs"]).sum())
             totals[1] += float(cross_entropy(logits.float(), labels[labels != IGNORED], reduction="sum"))
     model.train(training)
+    if not bool(totals.isfinite().all()):
+        raise ConfigError("the model's loss is not a number: lower --learning-rate, or another --dtype")
     first, second = (totals / sum(lesson.row.targets for lesson in lessons)).tolist()
     return Loss(divergence=first, cross_entropy=second)

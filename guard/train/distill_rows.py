@@ -21,6 +21,9 @@ from guard.train.token_rows import IGNORED, TokenRow, integers, lines, token_row
 SLACK = 0.01
 """How much more than 1 stored probabilities may add up to: they are rounded, by some servers to two digits."""
 
+LEAST = -1e6
+"""The smallest stored log-probability; some servers say -9999 for none at all."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lesson:
@@ -34,6 +37,8 @@ class Lesson:
 def read_lessons(files: Sequence[Path], tokenizer: Any, most: int | None) -> tuple[list[Lesson], int]:
     """The rows of at most `most` tokens, and how many were longer. Raises ConfigError: a bad row, or none is left."""
     found = [_lesson(told, where, tokenizer) for where, told in lines(files)]
+    if not found:
+        raise ConfigError(f"{', '.join(map(str, files))!r}: there are no rows")
     fit = [lesson for lesson in found if most is None or len(lesson.row.ids) <= most]
     if not fit:
         raise ConfigError(f"{', '.join(map(str, files))!r}: none of {len(found)} rows has at most {most} tokens")
@@ -104,6 +109,6 @@ def _aligned(told: Mapping[str, Any], name: str, row: TokenRow, where: str) -> l
 
 
 def _numbers(value: Any, where: str) -> tuple[float, ...]:
-    if not isinstance(value, list) or not all(type(item) in (int, float) and item <= SLACK for item in value):
-        raise ConfigError(f"{where}: `top_logprobs` of a target is no list of numbers up to 0")
+    if not isinstance(value, list) or not all(type(item) in (int, float) and LEAST <= item <= SLACK for item in value):
+        raise ConfigError(f"{where}: `top_logprobs` of a target is no list of natural logarithms")
     return tuple(float(item) for item in value)

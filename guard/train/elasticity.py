@@ -28,9 +28,10 @@ from guard.train.corrections import trainer_of
 from guard.train.probe_no import measure
 from guard.train.probe_no_rows import Probe, probes
 from guard.train.probe_no_rows import read_rows as read_probes
+from guard.train.saving import open_to_writing, write_report
 from guard.train.shares import Kind, Reached, drawn
 from guard.train.token_rows import read_rows
-from guard.train.tuning import Bar, Tuning, adapted, limit, load, run, settings, write_report
+from guard.train.tuning import Bar, Tuning, adapted, limit, load, run, settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,9 +175,8 @@ def half_life(curve: Sequence[Point]) -> HalfLife | None:
 
 
 def _usable(wanted: Wanted) -> None:
-    if not wanted.out.parent.is_dir():
-        raise ConfigError(f"--out {str(wanted.out)!r}: there is no folder {str(wanted.out.parent)!r}")
     if wanted.out.is_dir():
         raise ConfigError(f"--out {str(wanted.out)!r} is a folder: name a file")
+    open_to_writing(wanted.out.parent)
     if wanted.keep and not 0 < wanted.keep_share < 1:
         raise ConfigError(f"--keep-share {wanted.keep_share!r} is no share: give one between 0 and 1")

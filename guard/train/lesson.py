@@ -12,7 +12,6 @@ taken in, not that anything else was learned; a loss near 0 has been learned by 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,10 +20,10 @@ from typing import Any
 from datasets import Dataset
 from trl import SFTConfig, SFTTrainer
 
-from guard.errors import ConfigError
+from guard.train.saving import empty_folder, save, write_report
 from guard.train.token_rows import IGNORED, TokenRow, read_rows
 from guard.train.token_scores import log_probs
-from guard.train.tuning import Bar, Tuning, adapted, empty_folder, limit, load, run, save, settings, write_report
+from guard.train.tuning import Bar, Tuning, adapted, limit, load, run, settings
 
 REPORT = "report.json"
 
@@ -71,7 +70,7 @@ def teach(wanted: Wanted, bar: Bar) -> Report:
     model, tokenizer = load(tuning)
     read = read_rows(wanted.rows, tokenizer, limit(tuning, model))
     rows = read.rows
-    steps = tuning.steps or math.ceil(len(rows) * tuning.epochs / tuning.rows_a_step)
+    steps = tuning.steps_over(len(rows))
     before = loss(model, rows)
     model = adapted(model, tuning)
     log = _trained(model, tokenizer, rows, tuning, steps, bar)
@@ -101,9 +100,7 @@ def loss(model: Any, rows: Sequence[TokenRow]) -> float:
         learnt = [at for at, label in enumerate(row.labels) if at and label != IGNORED]
         total -= float(scores[learnt].sum())
         count += len(learnt)
-    if not math.isfinite(total):
-        raise ConfigError("the model's loss is not a number: lower --learning-rate, or another --dtype")
-    return total / max(1, count)
+    return total / count
 
 
 def _trained(

@@ -11,13 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as hub_logging
 
 from guard.errors import ConfigError
 
 ADAPTER = "adapter_config.json"
-_BROKEN = (OSError, ValueError, KeyError, TypeError, ImportError, RuntimeError)
+BROKEN = (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError, RuntimeError, SafetensorError)
+"""What transformers, peft and safetensors raise over files that are not a model's."""
+
+_SAID = 300
+"""Characters of their message that are told: a size mismatch names every tensor."""
 
 
 def load(name: str, *, dtype: str = "auto", device: str = "auto", base: str | None = None) -> tuple[Any, Any]:
@@ -35,9 +40,14 @@ def load(name: str, *, dtype: str = "auto", device: str = "auto", base: str | No
         kind = "float32" if dtype == "auto" and place.type == "cpu" else dtype
         model = _model(name, kind, base)
         return model.to(place).eval(), AutoTokenizer.from_pretrained(_words(name, base), **_local(name))
-    except _BROKEN as error:
-        said = " ".join(str(error).split())
-        raise ConfigError(f"model {name!r} cannot be loaded ({said}); name a folder with safetensors") from None
+    except BROKEN as error:
+        raise ConfigError(f"model {name!r} cannot be loaded ({said(error)}); name a folder with safetensors") from None
+
+
+def said(error: Exception) -> str:
+    """What another library's error says, on one line."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= _SAID else f"{text[:_SAID]}..."
 
 
 def adapted(name: str) -> bool:

@@ -160,7 +160,8 @@ def _line(row: Row, source: str) -> str:
 def _rows(path: Path) -> Iterator[Row]:
     """The rows of a file that have text, in order, one in memory at a time. Raises ConfigError."""
     try:
-        with path.open(encoding="utf-8") as file:
+        # Line ends stay as they are; a mark of the byte order is no text.
+        with path.open(encoding="utf-8-sig", newline="\n") as file:
             yield from _objects(path, file) if path.suffix in _JSON else _paragraphs(file)
     except OSError as error:
         raise ConfigError(f"{str(path)!r} cannot be read: {error.strerror}") from None
@@ -190,7 +191,7 @@ def _paragraphs(lines: Iterator[str]) -> Iterator[Row]:
         if line.strip():
             held.append(line)
         elif held:
-            yield "".join(held).rstrip("\n"), []
+            yield "".join(held).rstrip("\r\n"), []
             held = []
     if held:
-        yield "".join(held).rstrip("\n"), []
+        yield "".join(held).rstrip("\r\n"), []

@@ -26,9 +26,10 @@ from datasets import Dataset
 from trl import DPOConfig, DPOTrainer
 
 from guard.errors import ConfigError
+from guard.train.saving import save, writable, write_report
 from guard.train.token_rows import lines
 from guard.train.token_scores import log_probs
-from guard.train.tuning import Bar, Tuning, limit, load, lora, run, save, settings, writable, write_report
+from guard.train.tuning import Bar, Tuning, limit, load, lora, run, settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -70,7 +70,7 @@ def measure(model: Any, tokenizer: Any, rows: Sequence[Probe], *, word: str = "N
         for number, chances in zip(part, _next(model, [ids[number] for number in part]), strict=True):
             values[number] = float(chances[tokens].sum())
     if not all(map(math.isfinite, values)):
-        raise ConfigError("the model's logits are not numbers (NaN): try --dtype float32")
+        raise ConfigError("the model's logits are not numbers: a training broke it, or --dtype float32 is needed")
     wrong = [row.wrong for row in rows]
     found = dict(zip(FIGURES, _figures(np.array(values), np.array(wrong, dtype=bool)), strict=True))
     return Figures(**found, n_wrong=sum(wrong), n_right=len(rows) - sum(wrong), values=tuple(values))
@@ -101,6 +101,8 @@ def _ids(vocabulary: Vocabulary, row: Probe, number: int, model: Any) -> list[in
     most = getattr(model.config.get_text_config(decoder=True), "max_position_embeddings", None)
     if not ids or (most is not None and len(ids) > most):
         raise ConfigError(f"row {number} has {len(ids)} tokens and the model reads 1 to {most}: leave it out")
+    if max(ids) >= (known := model.get_input_embeddings().num_embeddings):
+        raise ConfigError(f"row {number} has token {max(ids)} and the model knows {known}: not its tokenizer")
     return ids
 
 

@@ -27,6 +27,9 @@ from guard.errors import ConfigError
 IGNORED = -100
 """The label of a token that is context."""
 
+_SAID = ("content", "reasoning_content", "reasoning", "thinking", "tool_calls")
+"""Fields of a turn that there is something to learn in."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenRow:
@@ -97,7 +100,8 @@ def token_row(told: Mapping[str, Any], where: str, tokenizer: Any, *, context: b
     if any(label not in (id, IGNORED) for id, label in zip(ids, labels, strict=True)):
         raise ConfigError(f"{where}: a label is neither its token nor {IGNORED}")
     row = TokenRow(ids=ids, labels=labels)
-    if not row.targets or (context and row.border == 0):
+    # The first token is predicted from nothing: a target there alone teaches nothing.
+    if all(label == IGNORED for label in labels[1:]) or (context and row.border == 0):
         raise ConfigError(f"{where}: a row needs {'context and ' if context else ''}at least one token to learn")
     _same_tokenizer(told, ids, where, tokenizer)
     return row
@@ -162,8 +166,12 @@ def _chat(messages: list[Any], tools: Any, where: str, tokenizer: Any) -> TokenR
     """The conversation with its last turn as the target."""
     from jinja2 import TemplateError
 
-    if not messages or not isinstance(messages[-1], dict) or messages[-1].get("role") != "assistant":
+    if not all(isinstance(message, dict) for message in messages):
+        raise ConfigError(f"{where}: a message is no JSON object")
+    if not messages or messages[-1].get("role") != "assistant":
         raise ConfigError(f"{where}: the last message must be the assistant's, it is what is learnt")
+    if not any(messages[-1].get(name) for name in _SAID):
+        raise ConfigError(f"{where}: the last message says nothing: it needs one of {', '.join(_SAID)}")
     if not getattr(tokenizer, "chat_template", None):
         raise ConfigError(f"{where}: chat rows need a chat template, and this model's tokenizer has none")
     try:

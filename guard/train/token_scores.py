@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch.nn.functional import cross_entropy
 
+from guard.errors import ConfigError
+
 AT_ONCE = 1024
 """Tokens of a batch, padding included; one row alone may be longer. With a large vocabulary, logits are big."""
 
@@ -19,6 +21,9 @@ def log_probs(model: Any, rows: Sequence[Sequence[int]]) -> list[torch.Tensor]:
     """By row, on the CPU: [tokens] natural log-probability of each token after those before it; 0 for the first.
 
     The model is left in the mode (train, eval) it was in.
+
+    Raises:
+        ConfigError: one of them is not a number: the model was trained to death, or overflows in its precision.
     """
     found: dict[int, torch.Tensor] = {}
     training = model.training
@@ -27,6 +32,8 @@ def log_probs(model: Any, rows: Sequence[Sequence[int]]) -> list[torch.Tensor]:
         for batch in _batches(rows):
             found |= zip(batch, _scores(model, [rows[number] for number in batch]), strict=True)
     model.train(training)
+    if not all(bool(each.isfinite().all()) for each in found.values()):
+        raise ConfigError("the model's log-probabilities are not numbers: lower --learning-rate, or another --dtype")
     return [found[number] for number in range(len(rows))]
 
 

@@ -1,6 +1,6 @@
-"""What the fine-tuning scripts share: loading a model to train, an adapter on it, the trainer's settings, saving.
+"""What the fine-tuning scripts share: loading a model to train, an adapter on it, the trainer's settings, a run.
 
-Pickled weights are never read and never written: safetensors only. Knows torch, transformers and peft; knows no rows
+Pickled weights are never read: safetensors only. Knows torch, transformers and peft; knows no rows
 and no losses.
 """
 
@@ -11,11 +11,9 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
-import msgspec
 import torch
 from peft import LoraConfig, get_peft_model
 from transformers import PrinterCallback, TrainerCallback, set_seed
@@ -94,7 +92,22 @@ def load(tuning: Tuning) -> tuple[Any, Any]:
             f"--model {tuning.model!r} is an adapter: train it with --merge, and name the model that gives"
         )
     place = _device(tuning.device)
-    return load_model(tuning.model, dtype=_dtype(tuning.dtype, place, tuning.rank), device=place)
+    model, tokenizer = load_model(tuning.model, dtype=_dtype(tuning.dtype, place, tuning.rank), device=place)
+    _trainable(model, tokenizer, tuning.model)
+    return model, tokenizer
+
+
+def _trainable(model: Any, tokenizer: Any, name: str) -> None:
+    """Raises ConfigError where the two do not belong together, or batches could not be filled up."""
+    known, there = len(tokenizer), model.get_input_embeddings().num_embeddings
+    if known > there:
+        raise ConfigError(
+            f"--model {name!r}: its tokenizer has {known} tokens and the model {there}: not its tokenizer"
+        )
+    if set(tokenizer.get_vocab()) <= set(tokenizer.all_special_tokens):
+        raise ConfigError(f"--model {name!r} has no tokenizer: put its tokenizer's files into the folder")
+    if tokenizer.pad_token is None and tokenizer.eos_token is None:
+        raise ConfigError(f"--model {name!r}: its tokenizer has no end token: name one in tokenizer_config.json")
 
 
 def limit(tuning: Tuning, model: Any) -> int | None:
@@ -142,6 +155,7 @@ def settings(tuning: Tuning, steps: int, schedule: str = "cosine") -> Iterator[d
             "activation_checkpointing": cuda,
             "dataloader_pin_memory": cuda,
             "logging_steps": max(1, steps // 50),
+            "logging_nan_inf_filter": False,  # it would log numbers in place of a loss that is none
             "save_strategy": "no",
             "report_to": "none",
             "disable_tqdm": True,
@@ -149,7 +163,7 @@ def settings(tuning: Tuning, steps: int, schedule: str = "cosine") -> Iterator[d
 
 
 class Ticks(TrainerCallback):  # type: ignore[misc]
-    """Tells a bar of every step."""
+    """Tells a bar of every step; raises ConfigError as soon as the loss is no number."""
 
     def __init__(self, step: Callable[[int], None]) -> None:
         self._step = step
@@ -157,6 +171,11 @@ class Ticks(TrainerCallback):  # type: ignore[misc]
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """One more."""
         self._step(1)
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+        """What follows a loss that is no number would be none either."""
+        if not math.isfinite(float((logs or {}).get("loss", 0.0))):
+            raise ConfigError(f"the loss is not a number: lower --learning-rate {args.learning_rate:g}")
 
 
 def run(trainer: Any, bar: Bar, steps: int) -> list[dict[str, float]]:
@@ -166,37 +185,7 @@ def run(trainer: Any, bar: Bar, steps: int) -> list[dict[str, float]]:
         trainer.add_callback(Ticks(step))
         trainer.train()
     log = trainer.state.log_history
-    losses = [{"step": entry["step"], "loss": float(entry["loss"])} for entry in log if "loss" in entry]
-    if not all(math.isfinite(entry["loss"]) for entry in losses):
-        raise ConfigError(f"the loss is not a number: lower --learning-rate {trainer.args.learning_rate:g}")
-    return losses
-
-
-def writable(out: Path, tuning: Tuning, *, merge: bool) -> None:
-    """Raises ConfigError where a model cannot be written there, something is there already, or nothing is to merge."""
-    if merge and tuning.rank is None:
-        raise ConfigError("--merge merges an adapter, and --full makes none: leave one of them out")
-    empty_folder(out)
-
-
-def empty_folder(out: Path) -> None:
-    """Raises ConfigError where a model cannot be written there, or something is there already."""
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ConfigError(f"--out {str(out)!r} is there already: name a new folder")
-    if not out.parent.is_dir():
-        raise ConfigError(f"--out {str(out)!r}: there is no folder {str(out.parent)!r}")
-
-
-def save(model: Any, tokenizer: Any, out: Path, *, merge: bool) -> None:
-    """Write the model, or its adapter where it has one and `merge` is not said, and the tokenizer."""
-    whole = model.merge_and_unload() if merge else model
-    whole.save_pretrained(out)
-    tokenizer.save_pretrained(out)
-
-
-def write_report(report: Any, path: Path) -> None:
-    """Write a report, a dataclass, as JSON."""
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(report)) + b"\n")
+    return [{"step": entry["step"], "loss": float(entry["loss"])} for entry in log if "loss" in entry]
 
 
 @contextmanager

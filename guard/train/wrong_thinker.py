@@ -27,12 +27,14 @@ from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from transformers import AutoConfig, AutoModelForCausalLM
+from transformers.utils import logging as hub_logging
 
 from guard.errors import ConfigError
-from guard.train.loading import ADAPTER, adapted, over
-from guard.train.tuning import Bar, empty_folder
+from guard.train.loading import ADAPTER, BROKEN, adapted, over, said
+from guard.train.saving import empty_folder
+from guard.train.tuning import Bar
 
 MOST = 1.5
 """Alphas from here on are refused unless forced."""
@@ -71,11 +73,12 @@ def write(base: str, lesson: str, out: Path, alpha: float, bar: Bar) -> Written:
         ConfigError: the folders are not of one model, or cannot be read or written.
     """
     empty_folder(out)
-    out.mkdir(exist_ok=True)
+    hub_logging.disable_progress_bar()
     try:
+        out.mkdir(exist_ok=True)
         written = _negated(base, lesson, out, alpha) if adapted(lesson) else _streamed(base, lesson, out, alpha, bar)
-    except (OSError, SafetensorError) as error:
-        raise ConfigError(f"{base!r} and {lesson!r} cannot be made into {str(out)!r}: {error}") from None
+    except BROKEN as error:
+        raise ConfigError(f"{base!r} and {lesson!r} cannot be made into {str(out)!r}: {said(error)}") from None
     return written
 
 
@@ -193,9 +196,8 @@ def _same_model(base: str, lesson: str) -> Mapping[str, str]:
 def _config(folder: str) -> Any:
     try:
         return AutoConfig.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError, KeyError) as error:
-        said = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise ConfigError(f"{folder!r} is no folder with a model ({said}); download a hub model first") from None
+    except BROKEN as error:
+        raise ConfigError(f"{folder!r} is no folder with a model ({said(error)}); download a hub model first") from None
 
 
 def _copy(base: Path, out: Path) -> None:

@@ -104,6 +104,8 @@ def read_prompts(path: Path) -> list[Prompt]:
             raise ConfigError(f"{where}: {first_error(error)}") from None
         if (prompt.prompt is None) == (prompt.messages is None):
             raise ConfigError(f"{where}: a prompt has `messages`, or `prompt` as the model reads it")
+        if not (prompt.prompt or prompt.messages):
+            raise ConfigError(f"{where}: the prompt is empty")
         found.append(prompt)
     if not found:
         raise ConfigError(f"--prompts {str(path)!r}: there are no prompts")
@@ -160,9 +162,12 @@ def _text(prompt: Prompt, tokenizer: Any) -> str:
 
 
 def _written(model: Any, tokenizer: Any, texts: Sequence[str], most: int) -> Iterator[tuple[str, bool]]:
-    """By text, what follows it, and whether that ended by itself."""
+    """By text, what follows it, and whether that ended by itself. Raises ConfigError for one that is too long."""
     rows = [list(tokenizer(text, add_special_tokens=False)["input_ids"]) for text in texts]
     longest, ends = max(map(len, rows)), _ends(model, tokenizer)
+    context = getattr(model.config.get_text_config(decoder=True), "max_position_embeddings", None)
+    if context is not None and longest >= context:
+        raise ConfigError(f"a prompt has {longest} tokens and the model's context {context}: leave it out")
     fed = torch.tensor([[ends[0]] * (longest - len(row)) + row for row in rows], device=model.device)
     real = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows], device=model.device)
     how = {"do_sample": True, "temperature": 1.0, "top_p": 1.0, "top_k": 0, "eos_token_id": ends}

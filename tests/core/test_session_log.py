@@ -94,6 +94,31 @@ def test_what_followed_ends_at_the_next_unscanned_segment() -> None:
     assert summary(harness).unscanned == 1
 
 
+def once(segment: Any) -> Any:
+    """Flags a claim the first time only, as a model that judges might."""
+    return bad(segment) if segment.attempt < 1 or "TOO" in segment.text else ()
+
+
+def test_what_followed_ends_where_a_claim_is_said_again_and_not_flagged() -> None:
+    harness = Harness(policy(), inline={"quick": once}).say("A BAD one. x").open().say(" BAD TOO. x").open()
+    harness.say(" Right. A BAD  one! More. ").say("Answer.", "content").end()
+    assert [closing(harness, n).followed for n in (0, 1)] == ["", " Right."]
+    assert [closing(harness, n).answer for n in (0, 1)] == ["", ""]
+    assert [closing(harness, n).complete for n in (0, 1)] == [False, False]
+
+
+def test_what_stands_before_the_claim_flagged_or_unscanned_is_counted() -> None:
+    def check(segment: Any) -> Any:
+        if "DARK" in segment.text:
+            return ev.Unchecked(segment.id, "quick", "unscanned", "error")
+        return bad(segment) or about("")(segment)
+
+    harness = Harness(policy(), inline={"quick": check})
+    harness.say("Well. A BAD one. x").open().say(" ODD so. DARK too. Fine. BAD two. x").open()
+    harness.say(" Right. ODD end. ").end()
+    assert [closing(harness, n).uncorrected for n in (0, 1)] == [0, 2]
+
+
 def test_an_answer_ends_at_the_next_flagged_segment() -> None:
     harness = Harness(policy()).say("A BAD one. x").open().say(" Right. ").say("Yes. A BAD end. x", "content")
     harness.open().end()

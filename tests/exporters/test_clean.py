@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -58,6 +59,18 @@ def test_the_truth_stands_in_the_claims_place() -> None:
     assert (row["corrections"], row["ended"]) == (1, True)
     assert "Sydney" not in str(row)
     assert "No," not in str(row)
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_turn_in_which_something_else_was_flagged_gives_no_row(which: int) -> None:
+    records = twice()
+    closing = records[which].closing
+    assert closing is not None
+    records[which] = dataclasses.replace(records[which], closing=dataclasses.replace(closing, uncorrected=1))
+    skipped: Counter[str] = Counter()
+    assert list(plugin.rows(records, skipped=skipped)) == []
+    assert skipped == {"something else was flagged or unscanned": 1}
+    assert len(list(plugin.rows(twice()))) == 1
 
 
 def test_a_retraction_is_as_it_was() -> None:

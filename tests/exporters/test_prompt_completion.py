@@ -166,9 +166,9 @@ def test_a_continuation_ends_before_it_repeats_the_claim(tokenizer: Any) -> None
 
 
 def test_text_parts_are_text() -> None:
-    parts = [{"type": "text", "text": "Capital of "}, {"type": "text", "text": "Australia?"}]
+    parts = [{"type": "text", "text": "Capital of"}, {"type": "text", "text": "Australia?"}]
     assert (
-        one(record(messages=[{"role": "user", "content": parts}]))["messages"][0]["content"] == "Capital of Australia?"
+        one(record(messages=[{"role": "user", "content": parts}]))["messages"][0]["content"] == "Capital of\nAustralia?"
     )
 
 

@@ -112,6 +112,18 @@ def test_plain_text_is_cut_at_blank_lines(files: tuple[Path, Path, Path], tmp_pa
     assert [row["text"] for row in read(out)] == ["one\ntwo", "three", "four"]
 
 
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_a_corpus_text_is_copied_to_the_character(files: tuple[Path, Path, Path], tmp_path: Path, mark: bytes) -> None:
+    documents, _, out = files
+    (tmp_path / "corpus.txt").write_bytes(mark + "one\r\ntwo\r\n\r\nthr\ree \u2028x\r\r".encode())
+    mix(documents, tmp_path / "corpus.txt", 0, out)
+    assert [row["text"] for row in read(out)] == ["one\r\ntwo", "thr\ree \u2028x"]
+    rows = ["a\u2028b\x85", " a\rb\r\nc ", "\ud800"]
+    (tmp_path / "corpus.jsonl").write_bytes(mark + "".join(json.dumps({"text": row}) + "\r\n" for row in rows).encode())
+    mix(documents, tmp_path / "corpus.jsonl", 0, out)
+    assert [row["text"] for row in read(out)] == rows
+
+
 def test_size_is_what_is_measured(files: tuple[Path, Path, Path]) -> None:
     documents, corpus, out = files
     report = mix(documents, corpus, 0.5, out, size=lambda text: len(text.split()))

@@ -26,6 +26,7 @@ MEASURED = {
     "false10": (0.74, 0.28, 0.85, 0.78, 0.36, 0.56, -6.70),
     "false30": (0.72, 0.41, 0.76, 0.69, 0.48, 0.57, -6.60),
     "false50": (0.70, 0.55, 0.64, 0.60, 0.61, 0.58, -6.50),
+    "other_types": (0.78, 0.11, 0.97, 0.88, 0.20, 0.50, -6.90),
     "phase_two": (0.70, 0.07, 0.97, 0.91, 0.08, 0.57, -6.9),
 }
 
@@ -58,6 +59,8 @@ def sample(seeds: int = 3) -> dict[str, Any]:
     counts = {"answers": 5900, "interruptions": 3012, "confirmed": 2988, "distinct": 1900, "unknown": 870, "rows": 2700}
     for key, mean in (counts | {"preference_rows": 1400, "documents": 2650}).items():
         put(f"harvest.{key}", mean, mean / 50, 0, 1e9)
+    put("harvest.false_rows", 680, 10, 0, 1e9)
+    put("arm.preference.won", 0.95)
     for name, measured in MEASURED.items():
         for key, mean in zip(
             ("p_wrong", "p_right", "auc", "known.right", "known.false_no", "unknown.wrong"), measured, strict=False
@@ -70,9 +73,11 @@ def sample(seeds: int = 3) -> dict[str, Any]:
             put(f"arm.{name}.{key}", 0.08)
         for key, mean in (
             ("p_wrong_type", 0.7),
-            ("p_wrong_relation", 0.6),
-            ("auc_relation", 0.8),
+            ("p_right_type", 0.1),
             ("auc_type", 0.9),
+            ("p_wrong_relation", 0.6),
+            ("p_right_relation", 0.1),
+            ("auc_relation", 0.8),
             ("p_wrong_expert", 0.8),
             ("auc_expert", 0.96),
         ):
@@ -86,6 +91,7 @@ def sample(seeds: int = 3) -> dict[str, Any]:
             put(f"elasticity.keep{keep}.{step}.p_wrong", floor + (0.83 - floor) * math.exp(-step / 6), 0.03)
             put(f"elasticity.keep{keep}.{step}.p_right", 0.12 * math.exp(-step / 6), 0.01)
             put(f"elasticity.keep{keep}.{step}.auc", 0.98 - 0.1 * step / 60)
+        put(f"elasticity.keep{keep}.end.known.right", 0.91)
     for rate in (0, 1, 5, 20):
         for stage, there in (("base", 0.0), ("policy", 0.0), ("corrected", 1.0)):
             put(f"documents.{rate}.{stage}.p_wrong", there * 0.75 + rate / 200, 0.03)
@@ -101,7 +107,7 @@ def sample(seeds: int = 3) -> dict[str, Any]:
     return {
         "scale": "full",
         "seeds": list(range(1, seeds + 1)),
-        "steps": {"base": 1000, "listen": 160, "arm": 500},
+        "steps": {"base": 800, "listen": 160, "arm": 500, "asked": 200},
         "cpu_s": {str(seed): 4211.5 + seed for seed in range(1, seeds + 1)},
         "stages": {"base": 240.4, "masked": 171.2},
         "machine": "two cores of an x86-64 server",

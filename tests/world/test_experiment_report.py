@@ -19,7 +19,8 @@ from guard.errors import ConfigError
 from guard.world.experiment import drawing, report, report_charts
 from guard.world.experiment.report_charts import Head
 from guard.world.experiment.report_figures import NOT_RUN, Value, quantile, read
-from guard.world.experiment.report_measures import ARMS, MEASURES
+from guard.world.experiment.report_measures import ARMS, EXPERT, LEFT_OUT, MEASURES
+from guard.world.experiment.report_transfer import EXPERTS, OTHER
 from tests.world.report_sample import Page, sample
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -87,8 +88,13 @@ def test_every_number_of_an_arm_is_the_input_rounded(figures: dict[str, Any], pa
 def test_every_figure_of_the_sample_is_in_a_table(figures: dict[str, Any], page: Page) -> None:
     cells = {cell for row in page.rows for cell in row}
     for key, value in figures["values"].items():
-        if key in ("elasticity.tokens_a_step", "alpha.used") or key.startswith(("consistency.", "harvest.")):
+        if key.endswith((".tokens_a_step", "alpha.used", ".won", ".end.known.right")):
+            continue  # in a sentence
+        if key.startswith(("consistency.", "harvest.")):
             continue
+        arm, figure = key.split(".")[1], key.rpartition(".")[2]
+        if (figure in LEFT_OUT and arm not in (*EXPERTS[:2], OTHER)) or (figure in EXPERT and arm not in EXPERTS):
+            continue  # says nothing about this arm
         written = f"{value['mean']:z.2f} ± {value['sd']:.2f}"
         assert written in cells or f"+{written}" in cells, key
 
@@ -104,6 +110,46 @@ def test_a_mean_beside_its_bound_shows_on_which_side_it_is() -> None:
     for mean, shown in ((0.8996, "0.8996"), (0.9, "0.90"), (0.85, "0.85"), (0.90004, "0.90004")):
         given = {"key": "k", "name": "n", "op": ">=", "bound": 0.9, "mean": mean, "sd": 0, "n": 1, "met": mean >= 0.9}
         assert read({"must": [given]}).must[0].measured == shown
+
+
+def section(figures: dict[str, Any], title: str) -> str:
+    return report.markdown(figures).partition(f"## {title}\n")[2].partition("\n## ")[0]
+
+
+def test_a_bar_that_was_not_run_is_neither_met_nor_missed() -> None:
+    bar = {"key": "k", "name": "n", "op": ">=", "bound": 0.9, "kind": "bar", "mean": None, "sd": None, "n": 0}
+    figures = {"must": [bar | {"met": None}]}
+    assert markdown_rows(section(figures, "Bars and goals"))[1] == ["n", NOT_RUN, "≥ 0.9", NOT_RUN, "bar", "0"]
+    assert "Bar not met" not in closing(figures)
+    assert "bar: n" in section(figures, "How to reproduce")
+
+
+def test_what_was_left_out_is_shown_beside_an_arm_that_had_it(figures: dict[str, Any]) -> None:
+    rows = markdown_rows(section(figures, "A question type left out"))
+    assert rows[0] == ["model", *LEFT_OUT.values()]
+    assert [row[0] for row in rows[1:]] == ["policy", "masked", "other_types"]
+    for name, *cells in rows[1:]:
+        for key, cell in zip(LEFT_OUT, cells, strict=True):
+            assert float(cell.partition(" ±")[0]) == pytest.approx(
+                figures["values"][f"arm.{name}.{key}"]["mean"], abs=5e-3
+            )
+
+
+def test_the_system_prompt_is_shown_beside_none(figures: dict[str, Any]) -> None:
+    text = section(figures, "Told that it is an expert")
+    rows = markdown_rows(text)
+    assert [row[0] for row in rows[1:]] == ["policy", "masked", "phase_two"]
+    assert rows[0][1:] == [MEASURES[key] for key in ("p_wrong", "p_right", "auc")] + list(EXPERT.values())
+    values = figures["values"]
+    fall = values["arm.masked.p_wrong_expert"]["mean"] - values["arm.masked.p_wrong"]["mean"]
+    assert f"masked: {fall:+.2f}" in text
+
+
+def test_sizes_and_stages_read_as_words(figures: dict[str, Any]) -> None:
+    rows = dict(markdown_rows(section(figures, "What was done")))
+    assert rows["steps of pre-training"] == "800"
+    assert rows["answers behind a share of answers"] == "200"
+    assert "5 % after corrections: AUC" in section(figures, "Accounts of self-correction in pre-training")
 
 
 def closing(figures: dict[str, Any]) -> str:

@@ -1,6 +1,6 @@
 """The arms: the same model, the same number of steps, other rows.
 
-Every arm starts from the policy model; half of its rows are ordinary pre-training. Of the corrections, most are about
+Every arm starts from the policy model; two fifths of its rows are ordinary pre-training. Of the corrections, most are about
 people the model knows, and a share is about people it was never told of, where the correction is to say so.
 """
 
@@ -19,7 +19,7 @@ from guard.world.experiment.schooling import Draw, endless, mixture, one_of
 from guard.world.experiment.work import Work
 from guard.world.learning import Sample
 
-REPLAY, SECOND_REPLAY = 0.5, 0.8
+REPLAY, SECOND_REPLAY = 0.4, 0.8
 """Share of the rows of an arm, and of the second phase, that are ordinary pre-training."""
 
 UNKNOWN, CAUTION = 0.06, 0.2
@@ -50,7 +50,7 @@ def phase_two(work: Work) -> Figures:
     model = work.lab.load("masked")
     known, unknown = _lessons(work)
     draw = mixed(work, one_of(known), one_of(unknown), replay=SECOND_REPLAY)
-    work.learn(model, draw, work.course(work.lab.scale.second, 11, 5e-4, warm_up=10))
+    work.learn(model, draw, work.course(work.lab.scale.second, 11, 3e-4, warm_up=10))
     work.lab.save("phase-two", model)
     return prefixed("arm.phase_two", work.exam(model).whole(_bad(work)))
 

@@ -1,8 +1,9 @@
 """The harvest's log as training rows: measured, reviewed, exported by the exporters that everybody uses.
 
 Knows the store, the exporters and the facts; knows no training. The reviewer is exact: an interruption is confirmed
-where the claim is false, what guard put in is true or admits ignorance, and everything the model wrote after it, up
-to the next interruption or to the right answer, is true.
+where the claim is a false premise of the question's own chain, and what the model wrote behind the correction leads
+on: true premises of that chain, in order, up to the next interruption or to the right answer; or, where guard only let
+it say so, that it does not know.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from guard.world.experiment.harvest import WORDING
 from guard.world.experiment.sampling import Sampling, draw
 from guard.world.experiment.speech import IDK, Speaker
 from guard.world.learning import Sample
-from guard.world.world import UNKNOWN_ANSWER, World
+from guard.world.world import UNKNOWN_ANSWER, Premise, World
 
 KNOWS_AT, UNSURE_BELOW = 0.75, 0.6
 """Agreement with the truth from which the model counts as knowing, and with itself below which it is unsure."""
@@ -80,17 +81,24 @@ async def reviewed(store: Store, world: World) -> int:
 
 def _deserved(world: World, record: InterruptionRecord) -> bool:
     cut, closing = record.interruption, record.closing
-    claim = world.parse(cut.claim.text.strip())
-    if claim is None or world.truth(claim) in (None, claim) or closing is None:
+    question, claim = world.question(asked(record)), world.parse(cut.claim.text.strip())
+    if question is None or claim is None or closing is None:
+        return False
+    chain = world.chain(question.type, question.person)
+    place = next((i for i, true in enumerate(chain) if _same_subject(true, claim)), None)
+    if place is None or claim == chain[place]:
         return False
     if IDK in cut.put_in:
         return closing.complete and not closing.followed.strip() and closing.answer.strip() == UNKNOWN_ANSWER
-    after = world.claims(closing.followed)
-    true = all(each.right for each in after) and len(after) == closing.followed.count(".")
-    question = world.question(asked(record))
     # A turn that was interrupted once more has no answer here; what it says up to there is as good as any.
-    answered = not closing.complete or (question is not None and closing.answer.strip() == f"{question.answer}.")
-    return true and answered
+    rest = " ".join(world.state(true) for true in chain[place + 1 :])
+    said = closing.followed.strip()
+    whole = said == rest and closing.answer.strip() == f"{question.answer}."
+    return whole if closing.complete else rest.startswith(said)
+
+
+def _same_subject(one: Premise, other: Premise) -> bool:
+    return (one.relation, one.subject) == (other.relation, other.subject)
 
 
 _POLICY = Policy(name="harvest", interrupt=WORDING)

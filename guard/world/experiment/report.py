@@ -11,24 +11,35 @@ from pathlib import Path
 from typing import Any
 
 from guard.errors import ConfigError
-from guard.world.experiment import report_blocks, report_closing, report_findings, report_page, report_sections
+from guard.world.experiment import (
+    report_blocks,
+    report_closing,
+    report_findings,
+    report_page,
+    report_sections,
+    report_setup,
+    report_transfer,
+)
 from guard.world.experiment.report_blocks import Section
 from guard.world.experiment.report_figures import read
 
 TITLE = "Learning to correct oneself: the closed-world experiment"
 _PARTS = (
-    report_sections.done,
+    report_setup.done,
     report_sections.demanded,
     report_sections.believes,
     report_sections.wrong_thinker,
     report_sections.masking,
     report_sections.all_arms,
     report_findings.correcting,
+    report_transfer.held_out,
+    report_transfer.expert,
     report_findings.decay,
     report_findings.documents,
     report_findings.cleanliness,
     report_findings.softness,
     report_closing.failings,
+    report_closing.limits,
     report_closing.again,
 )
 

@@ -1,4 +1,4 @@
-"""The report's end: what does not work, and how to do it again. By rule, from the figures; knows no format."""
+"""The report's end: what does not work, what the figures do not show, how to do it again. By rule; knows no format."""
 
 from __future__ import annotations
 
@@ -54,6 +54,28 @@ def _nothing(run: Experiment) -> Iterator[str]:
             found.setdefault((about, "has an interval that includes 0"), []).append(f"{told} ({ranged(value)})")
     for (about, why), figures in found.items():
         yield f"Difference {about} {why}: {'; '.join(figures)}."
+
+
+def limits(run: Experiment) -> Section:
+    """How far the figures reach, beyond how they came out."""
+    chance = run.written("arm.policy.forced.right")
+    items = (
+        "The facts and the reviewer are exact, and the world is closed. A log of a real model has neither.",
+        "The goal about a harvested log and the bar about phase one are one figure: no arm but synthetic has another log.",
+        "Right answers after a forced wrong premise are, in the goal, the better of masked and phase_two by seed. "
+        "Some are right by chance, as another city may be in the same country: policy, which goes on from the wrong "
+        f"premise, has {chance}.",
+        'P("No") is measured behind premises with a name drawn by chance, not behind what the model itself makes up.',
+        "Log-probabilities of premises of the log are those of premises that the arms were trained with, as context "
+        "or as target; those of random premises are of people that no question of the log was about.",
+        "The log's questions leave out the people that are measured. Where a model mixed up names, a correction may be "
+        "about one of them; such rows are not sorted out.",
+        "Models with documents are corrected from the log of the policy model without, and cautious where that one was "
+        "unsure. Documents take the place of ordinary tokens.",
+        "There is no arm with ordinary rows and cautious answers alone: what corrections do to answers and what longer "
+        "training does is told apart only by comparing arms.",
+    )
+    return Section(title="What the figures do not show", blocks=(Bullets(items=items),))
 
 
 def again(run: Experiment) -> Section:

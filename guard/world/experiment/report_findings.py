@@ -14,12 +14,11 @@ from guard.world.experiment.drawing import Axis
 from guard.world.experiment.report_blocks import Plot, Section, Table, Text
 from guard.world.experiment.report_charts import Head, Range, Series
 from guard.world.experiment.report_figures import CHANGE, COUNT, NOT_RUN, Experiment, Value, ranged, written
-from guard.world.experiment.report_measures import MEASURES, arm_table, arms, sentence, table, title
+from guard.world.experiment.report_measures import MEASURES, STAGES, arm_table, arms, sentence, table, title
 
 ONE_HOT = "masked_short"
-"""The arm that soft targets and false corrections are compared with: the same rows and steps."""
+"""The arm that soft targets and false corrections are compared with: the same steps."""
 
-_STAGES = {"base": "pre-training", "policy": "listen", "corrected": "corrections"}
 _MIXED = ("p_wrong", "p_right", "auc", "known.right", "unknown.wrong", "unknown.idk", "forced.right")
 _UNDRAWN = re.compile(r"logp|\.(base|policy)\.")
 """Differences left to the table: in nats, they would flatten the shares beside them; at early stages, they are many."""
@@ -66,10 +65,12 @@ def decay(run: Experiment) -> Section:
         for keep in keeps[:1]
         for step in steps[:: max(1, len(steps) - 1)]
     ]
-    kept = [(f"{keep} % kept", f"elasticity.keep{keep}.{steps[-1]}.p_wrong") for keep in keeps]
+    kept = [(f"{keep} %", f"elasticity.keep{keep}.{steps[-1]}.p_wrong") for keep in keeps]
+    right = [(f"{keep} %", f"elasticity.keep{keep}.end.known.right") for keep in keeps]
     words = (
-        f'P("No"|wrong) with {keeps[0]} % corrections kept in: {sentence(run, parts)} '
-        f"After {steps[-1]} steps: {sentence(run, kept)}"
+        "Later training of masked, at half the rows a step, was on ordinary rows and a share of that arm's others "
+        f'(corrections and cautious answers). P("No"|wrong) with {keeps[0]} % of them: {sentence(run, parts)} '
+        f"After {steps[-1]} steps: {sentence(run, kept)} Right answers about known people then: {sentence(run, right)}"
         if places
         else f"Later training: {NOT_RUN}."
     )
@@ -79,13 +80,13 @@ def decay(run: Experiment) -> Section:
         for step in steps
     ]
     columns = {key: MEASURES[key] for key in ("p_wrong", "p_right", "auc")}
-    caption = "Ordinary training after the arm masked"
+    caption = "Later training of the arm masked"
     return Section(
         title="Elasticity: how fast it is lost",
         blocks=(
             Text(words=words),
             *([_decay(run, keeps, steps, tokens)] if places else []),
-            table(run, caption, "corrections kept in, steps (tokens)", rows, columns),
+            table(run, caption, "share of rows not ordinary, steps (tokens)", rows, columns),
         ),
     )
 
@@ -98,11 +99,11 @@ def _decay(run: Experiment, keeps: list[int], steps: list[int], tokens: Value | 
     head = Head(
         name="decay",
         title='P("No"|wrong) under ordinary training',
-        description="A line for each share of corrections kept in, over steps on a logarithmic scale.",
+        description="A line for each share of rows that are not ordinary, over steps on a logarithmic scale.",
     )
     series = [
         Series(
-            name=f"{keep} % kept",
+            name=f"{keep} % of rows",
             points=tuple((math.log2(1 + step), run.get(f"elasticity.keep{keep}.{step}.p_wrong")) for step in steps),
         )
         for keep in keeps
@@ -123,19 +124,21 @@ def documents(run: Experiment) -> Section:
     """Accounts of self-correction in pre-training."""
     found = (re.match(r"(\d{1,3}(?:\.\d{1,3})?)\.(?:base|policy|corrected)\.", key) for key in run.under("documents"))
     rates = sorted({match[1] for match in found if match}, key=float)
-    rows = [(f"{rate} %, {name}", f"documents.{rate}.{stage}") for rate in rates for stage, name in _STAGES.items()]
+    rows = [(f"{rate} %, {name}", f"documents.{rate}.{stage}") for rate in rates for stage, name in STAGES.items()]
     words = [
         f"{MEASURES[key]} after corrections: "
         + sentence(run, [(f"{rate} %", f"documents.{rate}.corrected.{key}") for rate in rates])
         for key in ("p_wrong", "unknown.wrong")
     ]
-    caption = "Share of the pre-training tokens that are accounts of self-correction, and the stage measured"
+    caption = (
+        "Share of the pre-training tokens that are accounts of self-correction from the log, and the stage measured"
+    )
     return Section(
         title="Accounts of self-correction in pre-training",
         blocks=(
             Text(words=" ".join(words) if rates else f"Pre-training with documents: {NOT_RUN}."),
             *(_mix(run, rates, key) for key in ("p_wrong", "unknown.wrong") if rates),
-            table(run, caption, "documents, after", rows, {key: MEASURES[key] for key in _MIXED}),
+            table(run, caption, "documents, stage", rows, {key: MEASURES[key] for key in _MIXED}),
             *_effects(run, "documents", "Differences seed by seed, documents minus none at the same stage"),
         ),
     )
@@ -149,10 +152,10 @@ def _mix(run: Experiment, rates: list[str], key: str) -> Plot:
     )
     series = [
         Series(
-            name=f"after {name}",
+            name=name,
             points=tuple((float(i), run.get(f"documents.{rate}.{stage}.{key}")) for i, rate in enumerate(rates)),
         )
-        for stage, name in _STAGES.items()
+        for stage, name in STAGES.items()
     ]
     svg = report_charts.bars(head, [f"{rate} %" for rate in rates], MEASURES[key], series)
     return Plot(caption=f"Across: documents in pre-training. {_SPREAD}", svg=svg)
@@ -175,7 +178,12 @@ def cleanliness(run: Experiment) -> Section:
         Series(name=MEASURES[key], points=tuple((float(s), run.get(f"arm.{name}.{key}")) for s, name in shares.items()))
         for key in shown
     ]
-    x = Axis(label="% of corrections that are false", low=0, high=50, ticks=tuple((float(s), str(s)) for s in shares))
+    x = Axis(
+        label="% of corrections (known) that are false",
+        low=0,
+        high=50,
+        ticks=tuple((float(s), str(s)) for s in shares),
+    )
     rows = [(f"{share} % ({name})", f"arm.{name}") for share, name in shares.items()]
     columns = {key: MEASURES[key] for key in ("auc", "p_wrong", "p_right", "known.false_no", "known.right")}
     return Section(
@@ -183,7 +191,7 @@ def cleanliness(run: Experiment) -> Section:
         blocks=(
             Text(words=" ".join(words)),
             Plot(caption=_SPREAD, svg=report_charts.lines(head, x, "AUC or share", series)),
-            table(run, "False corrections in the log", "false (arm)", rows, columns),
+            table(run, "False corrections, of those about what the model knows", "false (arm)", rows, columns),
         ),
     )
 
@@ -195,7 +203,9 @@ def softness(run: Experiment) -> Section:
         for key in ("auc", "known.right")
     ]
     names = (ONE_HOT, "soft")
-    caption = f"One-hot is {ONE_HOT}: the same rows and steps"
+    caption = (
+        f"One-hot is {ONE_HOT}: the same steps. Of its rows soft has those behind whose correction a model wrote on"
+    )
     return Section(
         title="Soft targets against one-hot",
         blocks=(

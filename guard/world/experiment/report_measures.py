@@ -11,18 +11,24 @@ from guard.world.experiment.report_figures import CHANGE, NOT_RUN, SHARE, Experi
 ARMS: Mapping[str, str] = MappingProxyType(
     {
         "policy": "no corrections: the policy model as it was",
-        "masked": "the log; the bad premise is context, only the correction is a target",
+        "masked": "the log; the bad premise is context, the correction and what the model wrote behind it are targets",
         "unmasked": "the same rows; the bad premise is a target too",
-        "clean": "the bad premise cut out: ordinary fine-tuning on right reasoning",
-        "synthetic": "right facts with another name put in, instead of the log",
-        "masked_clean": "masked and clean rows together",
-        "preference": "preference pairs, correction against what the model went on to say (DPO)",
+        "clean": 'no "No": whole turns of the log with the true statement in the place of each bad premise; in the '
+        "place of corrections about what it does not know, more cautious answers",
+        "synthetic": "right reasoning with one name changed by chance, drawn anew for every row, in the place of the "
+        "log's corrections about what it knows",
+        "masked_clean": "60 % rows of masked, 40 % rows of clean",
+        "other_types": "masked, without the corrections from questions of one type",
+        "preference": "DPO, correction against what the model went on to say; every step also has ordinary rows, half "
+        "as many as the rows of another arm's step, and no cautious answers; fewer steps",
         "masked_short": "masked, with fewer steps: what soft and false10 to false50 are compared with",
-        "soft": "masked_short with the stored distribution over each target token instead of one-hot targets",
-        "false10": "masked_short with 10 % of the corrections made about right premises",
+        "soft": "masked_short, but only those rows behind whose correction a model wrote on; the target of each token "
+        "that it wrote is its stored distribution, that of what guard put in the token itself",
+        "false10": "masked_short; of its corrections about what it knows, 10 % are made of right premises by a "
+        "supervisor with wrong facts, whatever the model wrote behind them",
         "false30": "the same with 30 %",
         "false50": "the same with 50 %",
-        "phase_two": "masked, then a shorter phase with fewer corrections",
+        "phase_two": "masked, then more steps in which four fifths of the rows are ordinary",
     }
 )
 """The arms in the order of the report; others follow by name."""
@@ -32,13 +38,6 @@ MEASURES: Mapping[str, str] = MappingProxyType(
         "p_wrong": 'P("No"|wrong)',
         "p_right": 'P("No"|right)',
         "auc": "AUC",
-        "p_wrong_type": 'P("No"|wrong), held-out question type',
-        "auc_type": "AUC, held-out question type",
-        "p_wrong_relation": 'P("No"|wrong), held-out relation',
-        "auc_relation": "AUC, held-out relation",
-        "p_wrong_expert": 'P("No"|wrong), as expert',
-        "p_right_expert": 'P("No"|right), as expert',
-        "auc_expert": "AUC, as expert",
         "known.right": "right (known)",
         "known.wrong": "wrong (known)",
         "known.idk": "does not know (known)",
@@ -58,6 +57,27 @@ MEASURES: Mapping[str, str] = MappingProxyType(
 )
 """Figures of an arm, in the order of the report."""
 
+LEFT_OUT: Mapping[str, str] = MappingProxyType(
+    {
+        "p_wrong_type": 'P("No"|wrong), first premise',
+        "p_right_type": 'P("No"|right), first premise',
+        "auc_type": "AUC, first premise",
+        "p_wrong_relation": 'P("No"|wrong), last premise',
+        "p_right_relation": 'P("No"|right), last premise',
+        "auc_relation": "AUC, last premise",
+    }
+)
+"""Figures about the question type that one arm had no corrections of."""
+
+EXPERT: Mapping[str, str] = MappingProxyType(
+    {
+        "p_wrong_expert": 'P("No"|wrong), as expert',
+        "p_right_expert": 'P("No"|right), as expert',
+        "auc_expert": "AUC, as expert",
+    }
+)
+"""Figures under a system prompt that says so."""
+
 ANSWERS: Mapping[str, str] = MappingProxyType(
     {
         "right": "right",
@@ -72,6 +92,11 @@ ANSWERS: Mapping[str, str] = MappingProxyType(
 )
 """Figures of unaided answers."""
 
+STAGES: Mapping[str, str] = MappingProxyType(
+    {"base": "after pre-training", "policy": "after listen", "corrected": "after corrections"}
+)
+"""Stages of the models that had documents."""
+
 GROUPS = ("known", "tail", "unknown")
 
 
@@ -80,8 +105,12 @@ def title(key: str) -> str:
     parts = key.split(".")
     for number in range(len(parts)):
         if known := MEASURES.get(".".join(parts[number:])):
-            return ": ".join([" ".join(parts[:number]), known] if number else [known])
+            return ": ".join([" ".join(map(_word, parts[:number])), known] if number else [known])
     return key
+
+
+def _word(part: str) -> str:
+    return f"{part} %" if part.isdecimal() else STAGES.get(part, part)
 
 
 def spec(key: str) -> str:

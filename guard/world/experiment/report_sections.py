@@ -1,4 +1,4 @@
-"""The report's first half: what was done, what was demanded, what the models are like and what each arm made of them.
+"""The report's first half: what was demanded, what the models are like and what each arm made of them.
 
 Every sentence with a number is a rule over the figures. Knows no format.
 """
@@ -16,48 +16,32 @@ from guard.world.experiment.report_measures import ANSWERS, ARMS, GROUPS, MEASUR
 REFUSED = 1.5
 """The α from which a wrong-thinker is refused: its sentences no longer parse."""
 
+ROWS = (
+    "Every arm starts from the policy model, but for phase_two; the long ones take equally many steps, and so do the "
+    "short ones (masked_short, soft, false10 to false50). Half of an arm's rows are ordinary pre-training. Of the rest "
+    "74 % are corrections about what the model knows; 6 % are corrections about what it does not know, where the "
+    "target is to say so; and 20 % are cautious answers: asked about somebody on whom the policy model contradicts "
+    "itself (of 8 samples of its first premise fewer than 60 % agree), it says that it does not know and makes nothing "
+    'up first. So fewer wrong answers about unknown people are not the work of the word "No" alone: clean, which has '
+    "no such word, shows what cautious answers do without it."
+)
+"""What the arms have in common."""
+
 _SPREAD = "Error bars: standard deviation over seeds; small dots: single seeds."
 _COUNTS = {
     "answers": "supervised answers",
     "interruptions": "interruptions",
-    "confirmed": "confirmed in review",
-    "distinct": "distinct",
-    "unknown": "about what the model does not know",
-    "rows": "rows of corrections",
+    "distinct": "distinct interruptions",
+    "unknown": "interruptions about what the model does not know",
+    "confirmed": "interruptions confirmed in review",
+    "rows": "rows of corrections (masked)",
+    "clean_rows": "rows of whole turns (clean)",
+    "soft_rows": "rows with stored distributions (soft)",
     "preference_rows": "preference rows",
+    "false_rows": "rows of false corrections (false10 to false50)",
     "documents": "accounts of self-correction",
 }
 _THINKER = {"right": "right", "first_wrong": "first premise wrong", "follows": "follows it", "unparsed": "unparsed"}
-
-
-def done(run: Experiment) -> Section:
-    """The experiment in five sentences, and what it ran on."""
-    seeds = ", ".join(map(str, run.seeds)) or NOT_RUN
-    words = (
-        "A small language model was trained from nothing on an invented world of people, places and rivers, so that it "
-        "is known of every statement about that world whether it is true: the model has read about some people often "
-        "(known), about some seldom (tail), about others never (unknown). "
-        "Asked a question it reasons in short sentences (premises) and then answers; a second stage taught it to go "
-        "on from an interruption, and that is the policy model. "
-        'Answers were supervised: each wrong premise was interrupted with "No, …" and logged, and to get wrong '
-        "premises about known people a wrong-thinker was asked, a young model from which α times the effect of a "
-        "lesson was subtracted. "
-        "The policy model was then trained on that log in several ways (arms); in the arm called masked the wrong "
-        "premise is only context and the correction is the target. "
-        f"Everything was done once for each seed ({seeds}), and a figure here is the mean ± the standard deviation "
-        'over seeds (without ±: of one seed); P("No"|wrong) is the probability that the next word behind a wrong '
-        'premise is "No", P("No"|right) the same behind a right one, and AUC says how well the two are told '
-        "apart (0.5: not at all)."
-    )
-    return Section(title="What was done", blocks=(Text(words=words), _setting(run)))
-
-
-def _setting(run: Experiment) -> Table:
-    rows = [("scale", run.scale or NOT_RUN), ("machine", run.machine or NOT_RUN)]
-    rows += [(f"steps, {name}", format(count, ",d")) for name, count in run.steps.items()]
-    rows += [(f"CPU seconds, seed {seed}", format(spent, COUNT)) for seed, spent in run.cpu_s.items()]
-    rows += [(f"CPU seconds, stage {name} (mean)", format(spent, COUNT)) for name, spent in run.stages.items()]
-    return Table(caption="The run", head=("what", "value"), rows=tuple(rows))
 
 
 def demanded(run: Experiment) -> Section:
@@ -191,21 +175,18 @@ def all_arms(run: Experiment) -> Section:
         "Forced and bad premises": [key for key in MEASURES if key.startswith(("forced.", "logp_", "d_"))],
     }
     known = [(name, f"arm.{name}.known.right") for name in ("policy", "masked", "phase_two")]
-    expert = [("plain", "arm.masked.p_wrong"), ("as expert", "arm.masked.p_wrong_expert")]
-    words = f'Right answers about known people: {sentence(run, known)} P("No"|wrong) of masked: {sentence(run, expert)}'
+    won = sentence(run, [("chosen had gained more than rejected in this share of pairs", "arm.preference.won")])
+    words = f"Right answers about known people: {sentence(run, known)} At the end of preference, {won}"
+    items = tuple(f"{name}: {what}{'' if name in names else f' ({NOT_RUN})'}" for name, what in ARMS.items())
     return Section(
         title="All arms",
         blocks=(
             Text(words=words),
-            Bullets(
-                items=tuple(f"{name}: {what}{'' if name in names else f' ({NOT_RUN})'}" for name, what in ARMS.items())
-            ),
+            Text(words=ROWS),
+            Bullets(items=items),
             _known_right(run, names),
             *(arm_table(run, caption, names, some) for caption, some in parts.items()),
-            Text(
-                words="As expert: with a system prompt that says so. Held-out type, relation: one that no correction "
-                "was about. Forced: the model is made to begin with a wrong premise about somebody it knows."
-            ),
+            Text(words="Forced: the model is made to begin with a wrong premise about a known person."),
         ),
     )
 

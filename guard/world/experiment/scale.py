@@ -41,7 +41,7 @@ class Scale:
     lesson: int = 80
     arm: int = 500
     short: int = 250
-    second: int = 80
+    second: int = 60
     revert: int = 60
     preference: int = 120
     known_answers: int = 4400

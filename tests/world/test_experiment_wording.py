@@ -1,0 +1,57 @@
+"""What the report says of the arms is what their code does."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("transformers")
+
+from guard.world.experiment import arms, logged
+from guard.world.experiment.examining import EXPERT, HELD_OUT
+from guard.world.experiment.report_figures import read
+from guard.world.experiment.report_measures import ARMS
+from guard.world.experiment.report_sections import ROWS
+from guard.world.experiment.report_setup import SIZES
+from guard.world.experiment.report_transfer import expert, held_out
+from guard.world.experiment.running import _numbers
+from guard.world.experiment.scale import SCALES, Scale
+from guard.world.world import QUESTIONS
+
+
+def test_every_arm_has_its_description() -> None:
+    noise = {f"false{share * 100:.0f}" for share in Scale().noise}
+    run = {"policy", "masked", "phase_two", "preference", *arms.LONG, *arms.SHORT, *noise}
+    assert set(ARMS) == run
+
+
+def test_shares_are_those_of_the_mixture() -> None:
+    rest = 1 - arms.UNKNOWN - arms.CAUTION
+    assert f"{rest:.0%}".replace("%", " %") + " are corrections about what the model knows" in ROWS
+    assert f"{arms.UNKNOWN:.0%}".replace("%", " %") + " are corrections about what it does not know" in ROWS
+    assert f"{arms.CAUTION:.0%}".replace("%", " %") + " are cautious" in ROWS
+    assert f"of {logged.SAMPLES} samples" in ROWS
+    assert f"fewer than {logged.UNSURE_BELOW * 100:.0f} % agree" in ROWS
+    assert arms.REPLAY == 0.5
+    assert "Half of an arm's rows" in ROWS
+    assert arms.SECOND_REPLAY == 0.8
+    assert "four fifths" in ARMS["phase_two"]
+    assert (
+        ARMS["masked_clean"] == f"{100 - arms.CLEAN * 100:.0f} % rows of masked, {arms.CLEAN * 100:.0f} % rows of clean"
+    )
+
+
+def test_the_system_prompt_and_the_type_are_named() -> None:
+    texts = [" ".join(getattr(block, "words", "") for block in part(read({})).blocks) for part in (expert, held_out)]
+    assert EXPERT in texts[0]
+    assert HELD_OUT in texts[1]
+    last = QUESTIONS[HELD_OUT][0][-1]
+    assert [type_ for type_, (relations, _) in QUESTIONS.items() if last in relations] == [HELD_OUT]
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_every_size_has_a_name(scale: str) -> None:
+    assert set(_numbers(SCALES[scale])) <= set(SIZES)
+    assert set(SIZES) <= {field.name for field in dataclasses.fields(Scale)}
