@@ -5,6 +5,7 @@ Writes nothing: it is the session's memory, read when the choice finishes.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from guard.core.docket import Entry
@@ -29,17 +30,22 @@ _BAD = ("flagged", "unscanned")
 @dataclass(slots=True)
 class _Open:
     """An interruption that has not ended: `verdicts` had been given when it was made, the model goes on at `at`, and
-    content that answers a corrected reasoning begins at `answer_at`."""
+    the turn's texts were `reached` long."""
 
     interruption: Interruption
     segment: Segment
     verdicts: int
     channel: Text
     at: int
-    answer_at: int
+    reached: Mapping[Text, int]
     next_attempt: int
     continuation: Continuation | None = None
     void: bool = False
+
+    @property
+    def called(self) -> bool:
+        """Whether tool calls were answered here: the model's context has them, and no text."""
+        return self.interruption.claim.channel == "tool_calls" and not self.void
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +84,9 @@ class Log:
 
     def interrupted(self, interruption: Interruption, segment: Segment, channel: Text, at: int, turn: Turn) -> None:
         """A claim was interrupted; the model is to go on at character `at` of `channel`."""
-        answer_at = len(turn.transcripts["content"])
+        reached = {name: len(turn.transcripts[name]) for name in TEXTS}
         given = len(self._verdicts) + 1
-        self._open.append(_Open(interruption, segment, given, channel, at, answer_at, interruption.attempt + 1))
+        self._open.append(_Open(interruption, segment, given, channel, at, reached, interruption.attempt + 1))
 
     def continued(self, attempt: int, continuation: Continuation | None) -> None:
         """How the attempt after an interruption continues."""
@@ -111,13 +117,14 @@ class Log:
             continuation=opened.continuation,
             followed="",
             uncorrected=self._uncorrected(opened, turn),
+            behind_calls=any(o.called and o.segment.id < opened.segment.id for o in self._open),
         )
         if opened.void:
             return closing
-        first = self._following(turn, opened.channel, opened.at, ended)
+        first = self._following(opened, turn, opened.channel, opened.at, ended)
         closing = replace(closing, followed=first.text, followed_tokens=first.tokens, complete=complete and first.clean)
         if opened.channel == "reasoning" and first.clean:
-            answer = self._following(turn, "content", opened.answer_at, ended)
+            answer = self._following(opened, turn, "content", opened.reached["content"], ended)
             closing = replace(
                 closing, answer=answer.text, answer_tokens=answer.tokens, complete=complete and answer.clean
             )
@@ -143,9 +150,9 @@ class Log:
         bad = {v.segment for v in self.verdicts if v.status in _BAD} - corrected
         return sum(id_ < opened.segment.id and turn.docket.get(id_) is not None for id_ in bad)
 
-    def _following(self, turn: Turn, channel: Text, at: int, ended: bool) -> _Followed:
-        """The model's text of a channel from `at` to the next flagged or unscanned segment, put-in text, or one that
-        says again what was flagged; of a turn that broke off, only what was judged."""
+    def _following(self, opened: _Open, turn: Turn, channel: Text, at: int, ended: bool) -> _Followed:
+        """The model's text of a channel from `at` to the next flagged or unscanned segment, put-in text, tool calls
+        that guard answered, or one that says again what was flagged; of a turn that broke off, only what was judged."""
         transcript = turn.transcripts[channel]
         flagged = {v.segment for v in self.verdicts if v.status in _BAD}
         bad = {id_ for id_ in flagged if turn.docket.get(id_) is not None}  # what was cut out is in no text
@@ -154,6 +161,7 @@ class Log:
         bad |= {s.id for s in self._segments.values() if s.start >= at and normalise(s.text) in claims}
         stops = [s.start for s in self._segments.values() if s.id in bad and s.channel == channel and s.start >= at]
         stops += [span.start for span in transcript.spans if span.origin == "guard" and span.start >= at]
+        stops += [o.reached[channel] for o in self._open if o.called and o.segment.id > opened.segment.id]
         end = min([*stops, len(transcript) if ended else turn.segmented(channel)])
         if end <= at:
             return _Followed("", not stops)

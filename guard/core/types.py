@@ -212,6 +212,9 @@ class Closing:
     """The same of `answer`."""
     uncorrected: int = 0
     """Segments before the claim that stand in the turn flagged or unscanned, and that nothing corrected."""
+    behind_calls: bool = False
+    """Whether guard answered tool calls earlier in the turn: the model went on behind them, and `kept` has no trace of
+    them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

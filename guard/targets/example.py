@@ -105,7 +105,7 @@ def _before(record: InterruptionRecord) -> _Before | str:
         return "raw completion"  # no chat template made its prompt
     if closing is None or closing.continuation not in IN_PLACE:
         return "not continued in place"
-    if cut.correct == "restart" or cut.claim.channel == "tool_calls":
+    if closing.behind_calls or cut.correct == "restart" or cut.claim.channel == "tool_calls":
         return "not continued in place"
     reasoning, content = cut.kept.get("reasoning", ""), cut.kept.get("content", "")
     if cut.claim.channel == "reasoning":

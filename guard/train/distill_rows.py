@@ -110,5 +110,5 @@ def _aligned(told: Mapping[str, Any], name: str, row: TokenRow, where: str) -> l
 
 def _numbers(value: Any, where: str) -> tuple[float, ...]:
     if not isinstance(value, list) or not all(type(item) in (int, float) and LEAST <= item <= SLACK for item in value):
-        raise ConfigError(f"{where}: `top_logprobs` of a target is no list of natural logarithms")
+        raise ConfigError(f"{where}: `top_logprobs` of a target is no list of numbers up to 0, all finite")
     return tuple(float(item) for item in value)

@@ -68,10 +68,10 @@ def _row(line: str, where: str) -> Row:
         raise ConfigError(f"{where} is not JSON: {error}") from None
     if (row.prompt is None) == (row.messages is None):
         raise ConfigError(f"{where}: a row has `prompt`, or `messages` with `reasoning` or `content`")
-    if row.messages is not None and _plain(row.messages) is None:
-        raise ConfigError(f"{where}: `messages` need text contents, the last not the assistant's")
     if not (row.prompt or row.reasoning or row.content):
         raise ConfigError(f"{where}: there is no premise at the end of an empty turn")
+    if row.messages is not None and _plain(row.messages) is None:
+        raise ConfigError(f"{where}: `messages` need text contents, the last not the assistant's")
     return row
 
 

@@ -9,6 +9,8 @@ from guard.core.types import Closing, Finding, Summary
 from tests.core.harness import Harness, bad, policy
 from tests.core.test_session import BOTH, FLAG, NO, slow
 
+OFTEN: dict[str, Any] = {"interrupt": {"cooldown_segments": 0, "max_per_response": 9, "max_per_check": 9}}
+
 
 def closing(harness: Harness, which: int = 0) -> Closing:
     assert harness.finish
@@ -117,6 +119,28 @@ def test_what_stands_before_the_claim_flagged_or_unscanned_is_counted() -> None:
     harness.say("Well. A BAD one. x").open().say(" ODD so. DARK too. Fine. BAD two. x").open()
     harness.say(" Right. ODD end. ").end()
     assert [closing(harness, n).uncorrected for n in (0, 1)] == [0, 2]
+
+
+def test_what_followed_ends_where_calls_were_answered_and_what_is_behind_them_says_so() -> None:
+    harness = Harness(policy(**OFTEN)).say("A BAD one. x").open().say(" Right.").say("I look.", "content")
+    harness.feed(ev.ToolDelta(1, 0, "c", "f", '{"a": "BAD"}')).end("tool_calls").open("tool_answers")
+    harness.say(" Hm.").say(" So. BAD again. x", "content").open("field_prefill").say(" Good. ", "content").end()
+    assert [i.claim.channel for i in harness.records] == ["reasoning", "tool_calls", "content"]
+    first, call, last = (closing(harness, n) for n in range(3))
+    assert (first.followed, first.answer, first.complete, first.behind_calls) == (" Right.", "", False, False)
+    assert (call.followed, call.behind_calls) == (" So.", False)
+    assert (last.followed, last.complete, last.behind_calls) == (" Good. ", True, True)
+
+
+def test_calls_that_were_cut_away_are_not_in_the_way() -> None:
+    harness = Harness(policy(**BOTH, **OFTEN), slow=["slow"]).say("One. x")
+    harness.feed(ev.ToolDelta(0, 0, "c", "f", '{"a": "BAD"}')).end("tool_calls").open("tool_answers")
+    harness.answer(FLAG).open().say(" On. A BAD one. x").open().say(" Right. ").end()
+    while not harness.finish:
+        harness.answer()
+    assert [i.claim.channel for i in harness.records] == ["tool_calls", "reasoning", "reasoning"]
+    assert [closing(harness, n).behind_calls for n in range(3)] == [False, False, False]
+    assert [closing(harness, n).followed for n in range(3)] == ["", " On.", " Right. "]
 
 
 def test_an_answer_ends_at_the_next_flagged_segment() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from guard.core import events as ev
@@ -68,6 +68,7 @@ def stand(text: str, tokens: Spelled) -> None:
     assert len(text) - sum(len(token.text) for _, token in tokens) < 2 * max(map(len, [". The", "東京"]))
 
 
+@settings(deadline=None)
 @given(
     scripts=st.lists(st.tuples(SCRIPT, SCRIPT), min_size=1, max_size=3),
     sizes=st.lists(st.integers(1, 7), min_size=1, max_size=5),

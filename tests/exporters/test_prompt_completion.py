@@ -149,6 +149,7 @@ def test_a_retraction_without_a_correction_has_no_continuation() -> None:
         ({"closing": None}, "not continued in place"),
         ({"correct": "restart"}, "not continued in place"),
         ({"channel": "tool_calls"}, "not continued in place"),
+        ({"behind_calls": True}, "not continued in place"),
         ({"put_in": " No, it is Sydney is wrong."}, "correction quotes the claim"),
         ({"messages": [{"role": "user", "content": [{"type": "image_url", "sha256": "0"}]}]}, "media"),
         ({"messages": [{"role": "assistant", "content": "Else"}]}, "unfinished turn not kept"),

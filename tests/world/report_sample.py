@@ -132,6 +132,16 @@ def must(values: dict[str, Any], key: str, name: str, op: str, bound: float, kin
     return made | {"mean": value["mean"], "sd": value["sd"], "n": value["n"], "met": met}
 
 
+def markdown_rows(text: str) -> list[list[str]]:
+    lines = [line for line in text.splitlines() if line.startswith("| ") and "---" not in line]
+    return [[re.sub(r"\\(.)", r"\1", cell.strip()) for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
+
+
+def section(text: str, title: str) -> str:
+    """What stands below a heading of the Markdown."""
+    return text.partition(f"## {title}\n")[2].partition("\n## ")[0]
+
+
 class Page(HTMLParser):
     """Tables, headings and pictures of a page; fails on a tag that is closed wrongly."""
 

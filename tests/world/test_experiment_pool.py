@@ -33,8 +33,8 @@ from guard.world.world import HERE, Question, load_world
 
 WORLD = load_world()
 QUESTIONS = [
-    *drawn_questions(WORLD, WORLD.group("unknown", "test"), 5, 11),
-    *drawn_questions(WORLD, WORLD.group("known"), 2, 12),
+    *drawn_questions(WORLD, WORLD.group("unknown", "test"), 3, 11),
+    *drawn_questions(WORLD, WORLD.group("known"), 1, 12),
 ]
 
 
@@ -119,7 +119,7 @@ def answers(request: pytest.FixtureRequest) -> list[tuple[Seen, Seen]]:
 
 
 def test_the_same_claims_are_cut_with_the_same_words(answers: list[tuple[Seen, Seen]]) -> None:
-    assert sum(len(pooled.cuts) for pooled, _ in answers) >= 5
+    assert sum(len(pooled.cuts) for pooled, _ in answers) >= 3
     for pooled, streamed in answers:
         for ours, theirs in zip(pooled.cuts, streamed.cuts, strict=True):
             for name in ("number", "attempt", "kept", "put_in", "reason", "correction", "check"):

@@ -21,7 +21,7 @@ from guard.world.experiment.report_charts import Head
 from guard.world.experiment.report_figures import NOT_RUN, Value, quantile, read
 from guard.world.experiment.report_measures import ARMS, EXPERT, LEFT_OUT, MEASURES
 from guard.world.experiment.report_transfer import EXPERTS, OTHER
-from tests.world.report_sample import Page, sample
+from tests.world.report_sample import Page, markdown_rows, sample
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -34,11 +34,6 @@ def figures() -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def page(figures: dict[str, Any]) -> Page:
     return Page(report.html(figures))
-
-
-def markdown_rows(text: str) -> list[list[str]]:
-    lines = [line for line in text.splitlines() if line.startswith("| ") and "---" not in line]
-    return [[re.sub(r"\\(.)", r"\1", cell.strip()) for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
 
 
 def test_the_page_is_one_file_that_fetches_nothing_and_runs_nothing(figures: dict[str, Any], page: Page) -> None:
@@ -110,46 +105,6 @@ def test_a_mean_beside_its_bound_shows_on_which_side_it_is() -> None:
     for mean, shown in ((0.8996, "0.8996"), (0.9, "0.90"), (0.85, "0.85"), (0.90004, "0.90004")):
         given = {"key": "k", "name": "n", "op": ">=", "bound": 0.9, "mean": mean, "sd": 0, "n": 1, "met": mean >= 0.9}
         assert read({"must": [given]}).must[0].measured == shown
-
-
-def section(figures: dict[str, Any], title: str) -> str:
-    return report.markdown(figures).partition(f"## {title}\n")[2].partition("\n## ")[0]
-
-
-def test_a_bar_that_was_not_run_is_neither_met_nor_missed() -> None:
-    bar = {"key": "k", "name": "n", "op": ">=", "bound": 0.9, "kind": "bar", "mean": None, "sd": None, "n": 0}
-    figures = {"must": [bar | {"met": None}]}
-    assert markdown_rows(section(figures, "Bars and goals"))[1] == ["n", NOT_RUN, "≥ 0.9", NOT_RUN, "bar", "0"]
-    assert "Bar not met" not in closing(figures)
-    assert "bar: n" in section(figures, "How to reproduce")
-
-
-def test_what_was_left_out_is_shown_beside_an_arm_that_had_it(figures: dict[str, Any]) -> None:
-    rows = markdown_rows(section(figures, "A question type left out"))
-    assert rows[0] == ["model", *LEFT_OUT.values()]
-    assert [row[0] for row in rows[1:]] == ["policy", "masked", "other_types"]
-    for name, *cells in rows[1:]:
-        for key, cell in zip(LEFT_OUT, cells, strict=True):
-            assert float(cell.partition(" ±")[0]) == pytest.approx(
-                figures["values"][f"arm.{name}.{key}"]["mean"], abs=5e-3
-            )
-
-
-def test_the_system_prompt_is_shown_beside_none(figures: dict[str, Any]) -> None:
-    text = section(figures, "Told that it is an expert")
-    rows = markdown_rows(text)
-    assert [row[0] for row in rows[1:]] == ["policy", "masked", "phase_two"]
-    assert rows[0][1:] == [MEASURES[key] for key in ("p_wrong", "p_right", "auc")] + list(EXPERT.values())
-    values = figures["values"]
-    fall = values["arm.masked.p_wrong_expert"]["mean"] - values["arm.masked.p_wrong"]["mean"]
-    assert f"masked: {fall:+.2f}" in text
-
-
-def test_sizes_and_stages_read_as_words(figures: dict[str, Any]) -> None:
-    rows = dict(markdown_rows(section(figures, "What was done")))
-    assert rows["steps of pre-training"] == "800"
-    assert rows["answers behind a share of answers"] == "200"
-    assert "5 % after corrections: AUC" in section(figures, "Accounts of self-correction in pre-training")
 
 
 def closing(figures: dict[str, Any]) -> str:

@@ -34,8 +34,7 @@ def test_shares_are_those_of_the_mixture() -> None:
     assert f"{arms.CAUTION:.0%}".replace("%", " %") + " are cautious" in ROWS
     assert f"of {logged.SAMPLES} samples" in ROWS
     assert f"fewer than {logged.UNSURE_BELOW * 100:.0f} % agree" in ROWS
-    assert arms.REPLAY == 0.5
-    assert "Half of an arm's rows" in ROWS
+    assert f"Of an arm's rows {arms.REPLAY * 100:.0f} % are ordinary" in ROWS
     assert arms.SECOND_REPLAY == 0.8
     assert "four fifths" in ARMS["phase_two"]
     assert (

@@ -25,8 +25,9 @@ def load_tokenizer(name: str) -> Any:
         raise MissingExtra("--tokenizer needs transformers: pip install 'premise-guard[local]'") from None
     try:
         tokenizer = AutoTokenizer.from_pretrained(name)
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"--tokenizer {name!r} cannot be loaded: {str(error).splitlines()[0]}") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        why = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise ConfigError(f"--tokenizer {name!r} cannot be loaded: {why}") from None
     if not getattr(tokenizer, "chat_template", None):
         raise ConfigError(f"--tokenizer {name!r} has no chat template; name that of a chat model")
     return tokenizer

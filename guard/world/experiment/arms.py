@@ -1,7 +1,7 @@
 """The arms: the same model, the same number of steps, other rows.
 
-Every arm starts from the policy model; two fifths of its rows are ordinary pre-training. Of the corrections, most are about
-people the model knows, and a share is about people it was never told of, where the correction is to say so.
+Every arm starts from the policy model; two fifths of its rows are ordinary pre-training. Of the corrections, most are
+about people the model knows, and a share is about people it was never told of, where the correction is to say so.
 """
 
 from __future__ import annotations
@@ -130,9 +130,17 @@ def of_both(work: Work) -> tuple[Draw, Draw]:
 
 
 def of_soft(work: Work) -> tuple[Draw, Draw]:
-    """The log with the stored distributions as targets."""
-    known, unknown = _lessons(work, "distillation")
+    """The same rows, with the stored distributions as targets where the log has them: a row of which the model wrote
+    nothing but guard's words has none."""
+    soft = {each.id: each for each in logged.lessons(work.lab.folder, "distillation")}
+    hard = logged.lessons(work.lab.folder, "prompt_completion")
+    known, unknown = _parted([soft.get(each.id, each) for each in hard])
     return one_of(known), one_of(unknown)
+
+
+def of_doubts(work: Work) -> tuple[Draw, Draw]:
+    """The control without any correction: ordinary rows in their place, and the same cautious answers."""
+    return work.school.base, work.school.base
 
 
 def of_noise(share: float) -> Parts:
@@ -158,7 +166,7 @@ LONG: Mapping[str, Parts] = {
 }
 """Compared with `masked`."""
 
-SHORT: Mapping[str, Parts] = {"masked_short": of_lessons, "soft": of_soft}
+SHORT: Mapping[str, Parts] = {"masked_short": of_lessons, "soft": of_soft, "cautious": of_doubts}
 """Compared with each other, and with those whose log has false interruptions."""
 
 
@@ -166,8 +174,7 @@ def preference(work: Work) -> Figures:
     """DPO on the exported preference rows."""
     lab = work.lab
     encode = lab.speaker(None).encode
-    end = sorted(lab.speaker(None).ends())
-    pairs = [(encode(p), [*encode(c), *end], [*encode(r), *end]) for p, c, r in logged.pairs(lab.folder)]
+    pairs = [(encode(p), encode(c), encode(r)) for p, c, r in logged.pairs(lab.folder)]
     model = lab.load("policy")
     course = work.course(lab.scale.preference, 12, 5e-4)
     won = prefer(model, pairs, endless(work.school.base, course.seed), course, lambda _: work.tick(1))

@@ -125,7 +125,7 @@ BARS: Sequence[Bar] = (
     ),
     Bar(
         key="elasticity_gap",
-        name='P("No") after a wrong premise at the end of later training: 20 % of corrections kept, above none',
+        name='P("No") after a wrong premise at the end of later training: a fifth of rows kept, above none',
         of=_gap,
         op=">=",
         bound=0.4,
@@ -161,6 +161,8 @@ REPORTED: Mapping[str, str] = {
     **{f"no_after_wrong_as_expert_{arm}": f"arm.{arm}.p_wrong_expert" for arm in ARMS},
     **{f"no_after_right_as_expert_{arm}": f"arm.{arm}.p_right_expert" for arm in ARMS},
     **{f"no_auc_as_expert_{arm}": f"arm.{arm}.auc_expert" for arm in ARMS},
+    "unknown_wrong_after_doubts_alone": "arm.cautious.unknown.wrong",
+    "unknown_wrong_after_corrections_short": "arm.masked_short.unknown.wrong",
     "recovered_right_phase_one": "arm.masked.forced.right",
     "recovered_right_phase_two": "arm.phase_two.forced.right",
     "soft_minus_one_hot_auc": "effect.soft.auc",

@@ -59,6 +59,8 @@ async def _harvest(work: Work) -> Figures:
         "harvest.unknown": sum(record.known is not None and record.known < KNOWS_AT for record in records),
         "harvest.rows": counts["prompt_completion"],
         "harvest.preference_rows": counts["preference"],
+        "harvest.clean_rows": counts["clean"],
+        "harvest.soft_rows": counts["distillation"],
         "harvest.documents": counts["documents"],
     }
 

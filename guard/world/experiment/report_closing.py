@@ -61,15 +61,17 @@ def limits(run: Experiment) -> Section:
     chance = run.written("arm.policy.forced.right")
     items = (
         "The facts and the reviewer are exact, and the world is closed. A log of a real model has neither.",
-        "The goal about a harvested log and the bar about phase one are one figure: no arm but synthetic has another log.",
+        "The goal about a harvested log and the bar about phase one are one figure: every log is harvested.",
         "Right answers after a forced wrong premise are, in the goal, the better of masked and phase_two by seed. "
         "Some are right by chance, as another city may be in the same country: policy, which goes on from the wrong "
         f"premise, has {chance}.",
         'P("No") is measured behind premises with a name drawn by chance, not behind what the model itself makes up.',
         "Log-probabilities of premises of the log are those of premises that the arms were trained with, as context "
         "or as target; those of random premises are of people that no question of the log was about.",
-        "The log's questions leave out the people that are measured. Where a model mixed up names, a correction may be "
-        "about one of them; such rows are not sorted out.",
+        "The log's questions leave out the people that are measured. Where a model mixed up names, one of them can be "
+        "the wrong name in a bad premise; the log of false corrections is not searched for them at all.",
+        "Shares and steps of the arms were chosen by figures like these, of earlier runs and the same people. Nobody "
+        "was set aside to check the choice.",
         "Models with documents are corrected from the log of the policy model without, and cautious where that one was "
         "unsure. Documents take the place of ordinary tokens.",
         "There is no arm with ordinary rows and cautious answers alone: what corrections do to answers and what longer "

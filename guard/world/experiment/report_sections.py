@@ -18,7 +18,7 @@ REFUSED = 1.5
 
 ROWS = (
     "Every arm starts from the policy model, but for phase_two; the long ones take equally many steps, and so do the "
-    "short ones (masked_short, soft, false10 to false50). Half of an arm's rows are ordinary pre-training. Of the rest "
+    "short ones (masked_short, soft, false10 to false50). Of an arm's rows 40 % are ordinary pre-training. Of the rest "
     "74 % are corrections about what the model knows; 6 % are corrections about what it does not know, where the "
     "target is to say so; and 20 % are cautious answers: asked about somebody on whom the policy model contradicts "
     "itself (of 8 samples of its first premise fewer than 60 % agree), it says that it does not know and makes nothing "

@@ -46,7 +46,8 @@ def done(run: Experiment) -> Section:
     log = (
         "Those answers were supervised, with the world's facts: behind each wrong premise guard put in "
         '"No, " and the true statement where the policy model knows it (by 8 samples of it), else "No, ", that the '
-        'premise is not so, and "I do not know that." An exact reviewer kept what is true to the end. '
+        'premise is not so, and "I do not know that." An exact reviewer confirmed those behind which the model went on '
+        "with the right reasoning, to the right answer or the next interruption, or said that it does not know. "
         "The policy model was then trained on that log in several ways (arms); in the arm called masked the wrong "
         "premise is only context and the correction is the target. What is measured about known and unknown people is "
         "measured on people that no question of the log was about."

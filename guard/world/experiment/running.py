@@ -12,7 +12,7 @@ import platform
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -126,20 +126,7 @@ def _document(key: str, name: str) -> tuple[str, str]:
 
 
 def _numbers(scale: Scale) -> dict[str, int]:
-    names = (
-        "base",
-        "young",
-        "listen",
-        "lesson",
-        "arm",
-        "short",
-        "second",
-        "revert",
-        "known_answers",
-        "asked",
-        "probed",
-    )
-    return {name: getattr(scale, name) for name in names}
+    return {name: size for name, size in asdict(scale).items() if isinstance(size, int)}
 
 
 @contextmanager

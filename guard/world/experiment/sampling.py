@@ -1,7 +1,7 @@
 """Many texts of a small model at once: sampled, scored, looked at one token ahead.
 
 Knows a model in memory and token ids; knows no world, no text and no loss. Everything runs in batches of padded rows
-on the model's own device; a text never depends on what shares its batch, but for rounding.
+on the model's own device; a greedy text never depends on what shares its batch, but for rounding.
 """
 
 from __future__ import annotations
