@@ -113,6 +113,7 @@ def _plain(message: Mapping[str, Any]) -> Mapping[str, Any] | None:
     if isinstance(content, list):
         if not all(isinstance(part, Mapping) and part.get("type") == "text" for part in content):
             return None
-        content = "".join(str(part.get("text", "")) for part in content)
+        # As the servers' own chat routes join them (vLLM, transformers serve).
+        content = "\n".join(str(part.get("text", "")) for part in content)
     role = "system" if message.get("role") == "developer" else message.get("role")
     return {**message, "role": role, "content": content or ""}

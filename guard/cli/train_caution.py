@@ -120,11 +120,18 @@ async def _cautions(
         await store.close()
 
 
+def _demand_new(out: Path) -> None:
+    if out.exists() and out.stat().st_size:
+        raise ConfigError(f"--out {str(out)!r} is there already; name a new file")
+
+
 async def _asked(
     backend: Backend, questions: Iterable[Question], count: int, how: Asking, out: Path, store: Store | None
 ) -> Tally:
     from guard.train.caution_rows import build
 
+    if store is None:
+        _demand_new(out)
     # What the log says was measured is not asked again, so rows that were written then are kept.
     kept = _kept(out) if store is not None else frozenset()
     await backend.start()

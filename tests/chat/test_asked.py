@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from guard.backends import ChatRequest
-from guard.chat.asked import telling
+from guard.chat.asked import plain_messages, telling
 
 MANY = {"logprobs": True, "top_logprobs": 9}
 
@@ -45,3 +45,9 @@ def test_a_chat(body: Any, top: int, always: bool, asked: Any, hide: bool, most:
 def test_a_raw_completion(body: Any, top: int, asked: Any, hide: bool) -> None:
     told = telling(ChatRequest(body=body, prompt="Hi", top_logprobs=top), always=True)
     assert (told.request.body, told.hide, told.most) == (asked, hide, None)
+
+
+def test_text_parts_stand_on_lines_of_their_own() -> None:
+    parts = [{"type": "text", "text": "Where was Ada Velm born?"}, {"type": "text", "text": "In one word."}]
+    told = plain_messages(ChatRequest(body={"model": "m", "messages": [{"role": "user", "content": parts}]}))
+    assert told == [{"role": "user", "content": "Where was Ada Velm born?\nIn one word."}]

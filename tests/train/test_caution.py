@@ -148,6 +148,16 @@ def test_the_same_seed_gives_the_same_rows(tmp_path: Path) -> None:
     assert outs[0].read_bytes() == outs[1].read_bytes()
 
 
+def test_rows_that_are_there_are_not_overwritten(tmp_path: Path) -> None:
+    rows, out = tmp_path / "rows.jsonl", tmp_path / "out.jsonl"
+    asked_of_the_world(rows, 1)
+    out.write_text("{}\n")
+    done = run("--rows", rows, "--local", MODEL, "--out", out, "--samples", 2)
+    assert isinstance(done.exception, ConfigError)
+    assert "is there already" in str(done.exception)
+    assert out.read_text() == "{}\n"
+
+
 def test_rows_of_the_log_are_added_to_the_file(tmp_path: Path) -> None:
     url, out = f"sqlite:///{tmp_path / 'guard.db'}", tmp_path / "out.jsonl"
     database = Database(url)
