@@ -23,6 +23,7 @@ MEASURED = {
     "preference": (0.35, 0.09, 0.80, 0.91, 0.06, 0.80, -6.50),
     "masked_short": (0.75, 0.22, 0.88, 0.80, 0.30, 0.56, -6.80),
     "soft": (0.76, 0.21, 0.89, 0.82, 0.28, 0.56, -6.80),
+    "cautious": (0.0, 0.0, 0.55, 0.92, 0.0, 0.62, -6.3),
     "false10": (0.74, 0.28, 0.85, 0.78, 0.36, 0.56, -6.70),
     "false30": (0.72, 0.41, 0.76, 0.69, 0.48, 0.57, -6.60),
     "false50": (0.70, 0.55, 0.64, 0.60, 0.61, 0.58, -6.50),
@@ -57,7 +58,8 @@ def sample(seeds: int = 3) -> dict[str, Any]:
             put(f"alpha.{alpha:g}.{group}.unparsed", 0.08 * max(0.0, alpha), 0.02)
     put("alpha.used", 0.67, 0.1)
     counts = {"answers": 5900, "interruptions": 3012, "confirmed": 2988, "distinct": 1900, "unknown": 870, "rows": 2700}
-    for key, mean in (counts | {"preference_rows": 1400, "documents": 2650}).items():
+    counts |= {"preference_rows": 1400, "documents": 2650, "clean_rows": 900, "soft_rows": 2500}
+    for key, mean in counts.items():
         put(f"harvest.{key}", mean, mean / 50, 0, 1e9)
     put("harvest.false_rows", 680, 10, 0, 1e9)
     put("arm.preference.won", 0.95)
@@ -106,9 +108,9 @@ def sample(seeds: int = 3) -> dict[str, Any]:
                 put(f"effect.documents.{rate}.{stage}.{key}", rate / 200, 0.02, -9, 9)
     return {
         "scale": "full",
-        "seeds": list(range(1, seeds + 1)),
-        "steps": {"base": 800, "listen": 160, "arm": 500, "asked": 200},
-        "cpu_s": {str(seed): 4211.5 + seed for seed in range(1, seeds + 1)},
+        "seeds": list(range(3, seeds + 3)),
+        "steps": {"rows": 24, "base": 800, "listen": 160, "arm": 500, "short": 250, "second": 60, "asked": 200},
+        "cpu_s": {str(seed): 4211.5 + seed for seed in range(3, seeds + 3)},
         "stages": {"base": 240.4, "masked": 171.2},
         "machine": "two cores of an x86-64 server",
         "values": values,

@@ -133,7 +133,7 @@ def test_an_effect_that_is_certain_is_not_among_what_does_not_work(sign: int) ->
 
 @pytest.mark.parametrize(
     ("scale", "seeds", "options"),
-    [("full", [1, 2, 3], ""), ("quick", [1], " --quick"), ("full", [2, 5], " --seed 2 --seed 5")],
+    [("full", [101, 102, 103], ""), ("quick", [1], " --quick"), ("full", [2, 5], " --seed 2 --seed 5")],
 )
 def test_the_command_is_the_one_that_was_run(scale: str, seeds: list[int], options: str) -> None:
     assert f"    guard world experiment --out DIR{options}\n" in report.markdown({"scale": scale, "seeds": seeds})

@@ -19,6 +19,7 @@ from guard.world.experiment.schooling import Draw, endless, mixture, one_of
 from guard.world.experiment.work import Work
 from guard.world.learning import Sample
 
+RATE = 1.5e-3
 REPLAY, SECOND_REPLAY = 0.4, 0.8
 """Share of the rows of an arm, and of the second phase, that are ordinary pre-training."""
 
@@ -40,7 +41,7 @@ def masked(work: Work) -> Figures:
     """The bad prefix is context, the correction is the target; then the second phase, with fewer corrections."""
     model = work.lab.load("policy")
     known, unknown = _lessons(work)
-    work.learn(model, mixed(work, one_of(known), one_of(unknown)), work.course(work.lab.scale.arm, 10))
+    work.learn(model, mixed(work, one_of(known), one_of(unknown)), work.course(work.lab.scale.arm, 10, RATE))
     work.lab.save("masked", model)
     return prefixed("arm.masked", work.exam(model).whole(_bad(work)))
 
@@ -62,7 +63,7 @@ def arm(name: str, parts: Parts, *, short: bool = False) -> Callable[[Work], Fig
         model = work.lab.load("policy")
         known, unknown = parts(work)
         steps = work.lab.scale.short if short else work.lab.scale.arm
-        work.learn(model, mixed(work, known, unknown), work.course(steps, 10))
+        work.learn(model, mixed(work, known, unknown), work.course(steps, 10, RATE))
         return prefixed(f"arm.{name}", work.exam(model).whole(_bad(work)))
 
     return run
@@ -71,8 +72,12 @@ def arm(name: str, parts: Parts, *, short: bool = False) -> Callable[[Work], Fig
 def mixed(work: Work, known: Draw, unknown: Draw, *, replay: float = REPLAY) -> Draw:
     """Ordinary rows and corrections in their shares."""
     rest, school = 1 - replay, work.school
-    shares = {known: 1 - UNKNOWN - CAUTION, unknown: UNKNOWN, school.cautious(work.lab.unsure): CAUTION}
-    return mixture({school.base: replay, **{draw: rest * share for draw, share in shares.items()}})
+    return mixture(
+        (school.base, replay),
+        (known, rest * (1 - UNKNOWN - CAUTION)),
+        (unknown, rest * UNKNOWN),
+        (school.cautious(work.lab.unsure), rest * CAUTION),
+    )
 
 
 def _lessons(work: Work, format_: str = "prompt_completion") -> tuple[list[Sample], list[Sample]]:
@@ -125,7 +130,7 @@ def of_synthetic(work: Work) -> tuple[Draw, Draw]:
 def of_both(work: Work) -> tuple[Draw, Draw]:
     """Corrections and ideal transcripts."""
     corrections, clean = of_lessons(work), of_clean(work)
-    known, unknown = (mixture({a: 1 - CLEAN, b: CLEAN}) for a, b in zip(corrections, clean, strict=True))
+    known, unknown = (mixture((a, 1 - CLEAN), (b, CLEAN)) for a, b in zip(corrections, clean, strict=True))
     return known, unknown
 
 
@@ -149,7 +154,7 @@ def of_noise(share: float) -> Parts:
     def parts(work: Work) -> tuple[Draw, Draw]:
         known, unknown = of_lessons(work)
         false = one_of([each.sample for each in logged.lessons(work.lab.folder / "false", "prompt_completion")])
-        return mixture({known: 1 - share, false: share}), unknown
+        return mixture((known, 1 - share), (false, share)), unknown
 
     return parts
 
@@ -157,17 +162,19 @@ def of_noise(share: float) -> Parts:
 Parts = Callable[[Work], tuple[Draw, Draw]]
 """Corrections about what the model knows, and about what it does not."""
 
-LONG: Mapping[str, Parts] = {
-    "unmasked": of_unmasked,
+LONG: Mapping[str, Parts] = {"unmasked": of_unmasked}
+"""Compared with `masked`."""
+
+SHORT: Mapping[str, Parts] = {
+    "masked_short": of_lessons,
     "clean": of_clean,
     "synthetic": of_synthetic,
     "masked_clean": of_both,
     "other_types": of_other_types,
+    "soft": of_soft,
+    "cautious": of_doubts,
 }
-"""Compared with `masked`."""
-
-SHORT: Mapping[str, Parts] = {"masked_short": of_lessons, "soft": of_soft, "cautious": of_doubts}
-"""Compared with each other, and with those whose log has false interruptions."""
+"""Compared with `masked_short`, and with those whose log has false interruptions."""
 
 
 def preference(work: Work) -> Figures:

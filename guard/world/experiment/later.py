@@ -8,7 +8,7 @@ from random import Random
 from typing import Any
 
 from guard.world.experiment import logged
-from guard.world.experiment.arms import mixed, of_lessons
+from guard.world.experiment.arms import RATE, mixed, of_lessons
 from guard.world.experiment.examining import Figures, auc, prefixed
 from guard.world.experiment.schooling import Draw, mixture, one_of
 from guard.world.experiment.work import Work
@@ -47,7 +47,7 @@ def documents(share: float) -> Callable[[Work], Figures]:
         figures = prefixed(f"{name}.base", work.exam(model).whole())
         work.learn(model, work.school.listen, work.course(scale.listen, 1))
         figures |= prefixed(f"{name}.policy", work.exam(model).whole())
-        work.learn(model, mixed(work, *of_lessons(work)), work.course(scale.short, 10))
+        work.learn(model, mixed(work, *of_lessons(work)), work.course(scale.short, 10, RATE))
         return figures | prefixed(f"{name}.corrected", work.exam(model).whole())
 
     return run
@@ -72,4 +72,4 @@ def _with_documents(work: Work, share: float) -> Draw:
     ordinary = sum(min(length, len(draw(rng).ids)) for _ in range(500)) / 500
     told = sum(min(length, len(each.ids)) for each in accounts) / len(accounts)
     rows = share * ordinary / (share * ordinary + (1 - share) * told)
-    return mixture({draw: 1 - rows, one_of(accounts): rows})
+    return mixture((draw, 1 - rows), (one_of(accounts), rows))

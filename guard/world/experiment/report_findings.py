@@ -204,7 +204,8 @@ def softness(run: Experiment) -> Section:
     ]
     names = (ONE_HOT, "soft")
     caption = (
-        f"One-hot is {ONE_HOT}: the same steps. Of its rows soft has those behind whose correction a model wrote on"
+        f"One-hot is {ONE_HOT}: the same rows and steps. Rows behind whose correction no model wrote on have no stored "
+        "distribution, and are one-hot in soft too"
     )
     return Section(
         title="Soft targets against one-hot",

@@ -17,13 +17,14 @@ ARMS: Mapping[str, str] = MappingProxyType(
         "place of corrections about what it does not know, more cautious answers",
         "synthetic": "right reasoning with one name changed by chance, drawn anew for every row, in the place of the "
         "log's corrections about what it knows",
-        "masked_clean": "60 % rows of masked, 40 % rows of clean",
-        "other_types": "masked, without the corrections from questions of one type",
+        "masked_clean": "60 % rows of masked_short, 40 % rows of clean",
+        "other_types": "masked_short, without the corrections from questions of one type",
         "preference": "DPO, correction against what the model went on to say; every step also has ordinary rows, half "
         "as many as the rows of another arm's step, and no cautious answers; fewer steps",
-        "masked_short": "masked, with fewer steps: what soft and false10 to false50 are compared with",
-        "soft": "masked_short, but only those rows behind whose correction a model wrote on; the target of each token "
-        "that it wrote is its stored distribution, that of what guard put in the token itself",
+        "masked_short": "masked, with fewer steps: what the other short arms are compared with",
+        "soft": "the rows of masked_short; the target of each token that a model wrote is its stored distribution "
+        "where the log has it, that of what guard put in the token itself",
+        "cautious": "masked_short without any correction: ordinary rows in their place, as many cautious answers",
         "false10": "masked_short; of its corrections about what it knows, 10 % are made of right premises by a "
         "supervisor with wrong facts, whatever the model wrote behind them",
         "false30": "the same with 30 %",

@@ -17,13 +17,14 @@ REFUSED = 1.5
 """The α from which a wrong-thinker is refused: its sentences no longer parse."""
 
 ROWS = (
-    "Every arm starts from the policy model, but for phase_two; the long ones take equally many steps, and so do the "
-    "short ones (masked_short, soft, false10 to false50). Of an arm's rows 40 % are ordinary pre-training. Of the rest "
-    "74 % are corrections about what the model knows; 6 % are corrections about what it does not know, where the "
-    "target is to say so; and 20 % are cautious answers: asked about somebody on whom the policy model contradicts "
-    "itself (of 8 samples of its first premise fewer than 60 % agree), it says that it does not know and makes nothing "
-    'up first. So fewer wrong answers about unknown people are not the work of the word "No" alone: clean, which has '
-    "no such word, shows what cautious answers do without it."
+    "Every arm starts from the policy model, but for phase_two. masked and unmasked take equally many steps; all "
+    "others but preference and phase_two are short ones, take equally many too, and are compared with masked_short. Of an "
+    "arm's rows 40 % are ordinary pre-training. "
+    "Of the rest 74 % are corrections about what the model knows; 6 % are corrections about what it does not know, "
+    "where the target is to say so; and 20 % are cautious answers: asked about somebody on whom the policy model "
+    "contradicts itself (of 8 samples of its first premise fewer than 60 % agree), it says that it does not know and "
+    "makes nothing up first. In the arm cautious all corrections are ordinary rows instead: 88 % of its rows are "
+    "ordinary, 12 % are cautious answers."
 )
 """What the arms have in common."""
 
@@ -41,6 +42,9 @@ _COUNTS = {
     "false_rows": "rows of false corrections (false10 to false50)",
     "documents": "accounts of self-correction",
 }
+_CONTROLLED = ("policy", "cautious", "masked_short", "masked", "phase_two")
+"""Arms whose answers about unknown people are shown beside those of the control, which had no corrections."""
+
 _THINKER = {"right": "right", "first_wrong": "first premise wrong", "follows": "follows it", "unparsed": "unparsed"}
 
 
@@ -52,7 +56,27 @@ def demanded(run: Experiment) -> Section:
     caption = "What was demanded, and the mean ± the standard deviation over seeds"
     head = ("figure", "outcome", "needed", "measured", "kind", "seeds")
     words = " ".join(_tally(kind, [must for must in run.must if must.kind == kind]) for kind in ("bar", "goal"))
-    return Section(title="Bars and goals", blocks=(Text(words=words), Table(caption=caption, head=head, rows=rows)))
+    return Section(
+        title="Bars and goals",
+        blocks=(Text(words=words), Table(caption=caption, head=head, rows=rows), Text(words=_control(run))),
+    )
+
+
+def _control(run: Experiment) -> str:
+    """Wrong answers about unknown people with and without corrections: a bar is about their fall."""
+    of = [("base", "base.unknown.wrong"), *((name, f"arm.{name}.unknown.wrong") for name in _CONTROLLED)]
+    return (
+        "The control for the fall in wrong answers about unknown people: cautious had cautious answers and no "
+        "corrections, masked_short as many steps and cautious answers, and corrections. What falls in cautious too is "
+        f"not the work of corrections. Wrong answers about unknown people: {sentence(run, of)} "
+        f"masked_short against cautious: {_against(run, 'masked_short', 'cautious')}; cautious against policy: "
+        f"{_against(run, 'cautious', 'policy')}."
+    )
+
+
+def _against(run: Experiment, name: str, other: str) -> str:
+    one, two = (run.get(f"arm.{each}.unknown.wrong") for each in (name, other))
+    return NOT_RUN if one is None or two is None else format(one.mean - two.mean, CHANGE)
 
 
 def _tally(kind: str, musts: list[Must]) -> str:
@@ -186,9 +210,17 @@ def all_arms(run: Experiment) -> Section:
             Bullets(items=items),
             _known_right(run, names),
             *(arm_table(run, caption, names, some) for caption, some in parts.items()),
+            _unknown(run),
             Text(words="Forced: the model is made to begin with a wrong premise about a known person."),
         ),
     )
+
+
+def _unknown(run: Experiment) -> Table:
+    rows = [("base", "base"), *((name, f"arm.{name}") for name in _CONTROLLED)]
+    columns = {key: MEASURES[key] for key in ("unknown.wrong", "unknown.idk", "known.right", "known.idk")}
+    caption = "Unknown people: corrections against cautious answers alone (the arm cautious), and what either costs"
+    return table(run, caption, "model", rows, columns)
 
 
 def _known_right(run: Experiment, names: list[str]) -> Plot:

@@ -40,7 +40,7 @@ class Plan:
 
     out: Path
     scale: str = "full"
-    seeds: Sequence[int] = (1, 2, 3)
+    seeds: Sequence[int] = (101, 102, 103)
     alpha: float | None = None
     force: bool = False
 

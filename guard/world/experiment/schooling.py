@@ -6,7 +6,7 @@ where.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -95,9 +95,9 @@ class School:
         return [(self.world.state(premise), True) for premise in premises]
 
 
-def mixture(parts: Mapping[Draw, float]) -> Draw:
+def mixture(*parts: tuple[Draw, float]) -> Draw:
     """Draws from each part as often as it weighs."""
-    draws, weights = list(parts), list(parts.values())
+    draws, weights = [draw for draw, _ in parts], [weight for _, weight in parts]
     return lambda rng: rng.choices(draws, weights)[0](rng)
 
 
