@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from guard import __version__
+from guard.cli.interruptions import Json, StoreUrl, interruptions_app
 from guard.cli.train import train_app
 from guard.cli.transcripts import transcripts
 from guard.cli.world import world_app
@@ -23,17 +24,15 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-interruptions_app = typer.Typer(help="The log of interruptions.", no_args_is_help=True)
 app.add_typer(interruptions_app, name="interruptions")
 app.add_typer(world_app, name="world")
 app.add_typer(train_app, name="train")
 app.command()(transcripts)
 
-StoreUrl = Annotated[str, typer.Option("--store", help="SQLAlchemy URL of the log.")]
 Facts = Annotated[list[Path] | None, typer.Option("--facts", help="Facts file, JSONL or SQLite; may be repeated.")]
+FORMATS = "clean, distillation, documents, preference, prompt_completion, or a plug-in's."
 Supervisor = Annotated[str | None, typer.Option(help="Base URL of the server of the model that judges.")]
 SupervisorModel = Annotated[str | None, typer.Option(help="That model's name there.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def main() -> None:
@@ -186,55 +185,16 @@ def evaluate(
         raise typer.Exit(130) from None
 
 
-@interruptions_app.command("list")
-def list_(
-    store: StoreUrl = "sqlite:///guard.db",
-    limit: Annotated[int, typer.Option(min=1, help="How many, newest first.")] = 20,
-    outcome: Annotated[str | None, typer.Option(help="corrected, relapsed, abandoned or open.")] = None,
-    observed: Annotated[bool, typer.Option("--observed", help="What was flagged and not interrupted instead.")] = False,
-    as_json: Json = False,
-) -> None:
-    """List interruptions, newest first."""
-    from guard.cli.reading import list_findings, list_interruptions
-
-    if observed:
-        list_findings(store, limit)
-    else:
-        list_interruptions(store, limit, outcome, as_json)
-
-
-@interruptions_app.command()
-def review(
-    key: Annotated[str, typer.Argument(help="An interruption's id.")],
-    verdict: Annotated[str, typer.Argument(help="confirmed or rejected.")],
-    store: StoreUrl = "sqlite:///guard.db",
-) -> None:
-    """Say whether an interruption was right; only confirmed ones are exported by default."""
-    from guard.cli.reading import review_interruption
-
-    review_interruption(store, key, verdict)
-
-
-@interruptions_app.command()
-def show(
-    key: Annotated[str, typer.Argument(help="An interruption's id.")], store: StoreUrl = "sqlite:///guard.db"
-) -> None:
-    """Show one interruption, whole, as JSON."""
-    from guard.cli.reading import show_interruption
-
-    show_interruption(store, key)
-
-
 @app.command()
 def export(
-    format_: Annotated[str, typer.Argument(metavar="FORMAT", help="A training format, such as prompt_completion.")],
+    format_: Annotated[str, typer.Argument(metavar="FORMAT", help=FORMATS)],
     out: Annotated[Path, typer.Option(help="JSONL file to write.")],
     store: StoreUrl = "sqlite:///guard.db",
     tokenizer: Annotated[str | None, typer.Option(help="Render for this model: a directory or a hub name.")] = None,
-    unreviewed: Annotated[bool, typer.Option(help="Include what nobody has reviewed.")] = False,
+    unreviewed: Annotated[bool, typer.Option(help="Include what nobody has reviewed (not in clean).")] = False,
     at: Annotated[str | None, typer.Option(help="preference: after the claim (default) or before it.")] = None,
 ) -> None:
-    """Write training rows: prompt_completion, preference, distillation, clean or documents."""
-    from guard.cli.reading import export_rows
+    """Write the log as training rows of a format."""
+    from guard.cli.exporting import export_rows
 
     export_rows(format_, out, store, tokenizer, unreviewed, at)

@@ -1,61 +1,96 @@
-"""The log from the command line: list it, show it, write it out as training rows."""
+"""The log from the command line: list it, show it, review it."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Coroutine
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import asdict
-from itertools import chain, islice
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 
-from guard import registry
 from guard.core.records import InterruptionRecord, SessionRecord
 from guard.core.types import Verdict
-from guard.errors import ConfigError, MissingExtra
-from guard.exporters import Exporter, Placed
+from guard.errors import ConfigError
 from guard.server.review import summary
 from guard.store import Filter, Store
 
 T = TypeVar("T")
 OUTCOMES = ("corrected", "relapsed", "abandoned", "open")
+SHOWN = 200
+"""Characters of a question in a list."""
 
 
-def list_interruptions(url: str, limit: int, outcome: str | None, as_json: bool) -> None:
+def list_interruptions(url: str, limit: int, outcome: str | None, unreviewed: bool, as_json: bool) -> None:
     """Print the newest interruptions, as a table or as JSON."""
     if outcome is not None and outcome not in OUTCOMES:
         raise ConfigError(f"--outcome {outcome!r} is none of {', '.join(OUTCOMES)}")
-    wanted: Any = Filter(limit=limit, outcome=outcome)
-    records = _with_store(url, lambda store: store.interruptions(wanted))
+    wanted = Filter(limit=limit, outcome=outcome, review="unreviewed" if unreviewed else None)
+    records = with_store(url, lambda store: store.interruptions(wanted))
     if as_json:
-        print_json([summary(record) for record in records])
+        print_json([summary(record) | {"review": record.review, "question": _question(record)} for record in records])
         return
-    print(_lines(records) if records else "Nothing has been interrupted yet.")
+    none = "No interruption on record is like that." if outcome or unreviewed else "Nothing has been interrupted yet."
+    print(_lines(records) if records else none)
 
 
-def show_interruption(url: str, key: str) -> None:
-    """Print one interruption as JSON."""
-    print_json(asdict(_found(url, key)))
+def show_interruption(url: str, key: str, tokens: bool) -> None:
+    """Print one interruption as JSON; without `tokens`, say on standard error how many of them are left out."""
+    record = with_store(url, lambda store: _found(store, key))
+    if record is None:
+        raise _missing([key], url)
+    whole = asdict(record)
+    left_out = 0 if tokens else _without_tokens(whole)
+    print_json(whole)
+    if left_out:
+        print(f"tokens left out: {left_out}, with their alternatives; --tokens prints them", file=sys.stderr)
 
 
-def review_interruption(url: str, key: str, verdict: str) -> None:
-    """Write down what a reviewer says of an interruption: `confirmed` or `rejected`."""
+def _without_tokens(whole: dict[str, Any]) -> int:
+    """Take the tokens out of a record's fields; returns how many."""
+    taken = [whole["interruption"]["claim"].pop("tokens")]
+    if closing := whole["closing"]:
+        taken += [closing.pop("followed_tokens"), closing.pop("answer_tokens")]
+    return sum(map(len, taken))
+
+
+def review_interruptions(url: str, keys: Sequence[str], verdict: str) -> None:
+    """Write down what a reviewer says of interruptions: `confirmed` or `rejected`.
+
+    The key `-` stands for those on standard input, with white space between. Raises ConfigError: some are not on
+    record; the others are written first.
+    """
     if verdict not in ("confirmed", "rejected"):
         raise ConfigError(f"{verdict!r} is no review; say confirmed or rejected")
-    record = _found(url, key)
-    _with_store(url, lambda store: store.amend(record.interruption.id, review=verdict))
-    print(f"{record.interruption.id}: {verdict}")
+    given = [one for key in keys for one in (sys.stdin.read().split() if key == "-" else [key])]
+    if not given:
+        raise ConfigError("there are no ids on standard input; `guard interruptions list` has them")
+    missing = with_store(url, lambda store: _reviewed(store, list(dict.fromkeys(given)), verdict))
+    if missing:
+        raise _missing(missing, url)
+
+
+async def _reviewed(store: Store, keys: Sequence[str], verdict: str) -> list[str]:
+    """Write the verdict on each; returns the keys that are not on record."""
+    missing = []
+    for key in keys:
+        record = await _found(store, key)
+        if record is None:
+            missing.append(key)
+            continue
+        await store.amend(record.interruption.id, review=verdict)
+        print(f"{record.interruption.id}: {verdict}")
+    return missing
 
 
 def list_findings(url: str, limit: int) -> None:
     """Print what checks flagged without an interruption (`observe`, below `interrupt_at`, late, limited), newest
     first."""
-    store = _opened(url)
+    store = opened(url)
     try:
         lines: deque[str] = deque(maxlen=limit)
         for session in store.iter_sessions():
@@ -77,82 +112,18 @@ def _finding_line(session: SessionRecord, verdict: Verdict, text: str) -> str:
     return f"{when}  {about}\n    {claim}  ->  {true}"
 
 
-def _found(url: str, key: str) -> InterruptionRecord:
+async def _found(store: Store, key: str) -> InterruptionRecord | None:
     """The interruption of this id, or the only one of the response of this id."""
-    record = _with_store(url, lambda store: store.interruption(key))
-    if record is None:
-        session: Any = Filter(session=key)
-        of_session = _with_store(url, lambda store: store.interruptions(session))
-        if len(of_session) != 1:
-            raise ConfigError(f"there is no interruption {key!r} in {url!r}; see `guard interruptions list`")
-        record = of_session[0]
-    return record
+    record = await store.interruption(key)
+    if record is not None:
+        return record
+    of_session = await store.interruptions(Filter(session=key))
+    return of_session[0] if len(of_session) == 1 else None
 
 
-def export_rows(
-    format_: str, out: Path, url: str, tokenizer: str | None, unreviewed: bool, at: str | None = None
-) -> None:
-    """Write training rows as JSONL and say how many, and what was left out."""
-    exporter = _exporter(format_, at)
-    loaded = _tokenizer(tokenizer) if tokenizer else None
-    skipped: Counter[str] = Counter()
-    store = _opened(url)
-    try:
-        records = exporter.select(store.iter_interruptions(), unreviewed=unreviewed)
-        rows = exporter.rows(records, tokenizer=loaded, skipped=skipped)
-        first = list(islice(rows, 1))  # what cannot be written at all leaves the file alone
-        with out.open("wb") as file:
-            written = 0
-            for row in chain(first, rows):
-                try:
-                    line = msgspec.json.encode(row)
-                except UnicodeEncodeError:  # a lone surrogate in a model's text
-                    skipped["not Unicode"] += 1
-                    continue
-                file.write(line + b"\n")
-                written += 1
-    except OSError as error:
-        raise ConfigError(f"--out {str(out)!r} cannot be written: {error.strerror}") from None
-    finally:
-        asyncio.run(store.close())
-    left = "".join(f", {count} {why}" for why, count in sorted(skipped.items()))
-    print(f"{written} rows in {out}{f'; left out{left[1:]}' if left else ''}")
-    if not written:
-        print(_why_none(url, unreviewed))
-
-
-def _exporter(format_: str, at: str | None) -> Exporter:
-    exporter = registry.exporter(format_)
-    if at is None:
-        return exporter
-    if not isinstance(exporter, Placed):
-        raise ConfigError(f"--at {at!r} is for a format with more than one place, such as preference; leave it out")
-    return exporter.at(at)
-
-
-def _why_none(url: str, unreviewed: bool) -> str:
-    """What stands between the log and its first row."""
-    ends = Counter((r.closing.outcome, r.closing.continuation, r.review) for r in _all(url) if r.closing)
-    if not ends:
-        return "nothing has been interrupted yet"
-    kinds = ", ".join(f"{n} {outcome} by {how}, {review}" for (outcome, how, review), n in ends.most_common())
-    hint = "" if unreviewed else "; review some (guard interruptions review ID confirmed) or say --unreviewed"
-    return f"on record: {kinds}. Rows come from turns that were corrected and continued in place, not asked again{hint}"
-
-
-def _all(url: str) -> list[InterruptionRecord]:
-    return _with_store(url, lambda store: store.interruptions(Filter(limit=1000)))
-
-
-def _tokenizer(name: str) -> Any:
-    try:
-        from transformers import AutoTokenizer
-    except ImportError:
-        raise MissingExtra("--tokenizer needs transformers: pip install 'premise-guard[local]'") from None
-    try:
-        return AutoTokenizer.from_pretrained(name)
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"--tokenizer {name!r} cannot be loaded: {str(error).splitlines()[0]}") from None
+def _missing(keys: Sequence[str], url: str) -> ConfigError:
+    named = ", ".join(map(repr, keys))
+    return ConfigError(f"there is no interruption {named} in {url!r}; see `guard interruptions list`")
 
 
 def existing(url: str) -> Store:
@@ -163,13 +134,16 @@ def existing(url: str) -> Store:
     return Store(url)
 
 
-def _opened(url: str) -> Store:
+def opened(url: str) -> Store:
+    """The store at a URL, open; whoever asks closes it."""
     store = existing(url)
     asyncio.run(store.open())
     return store
 
 
-def _with_store(url: str, read: Callable[[Store], Coroutine[Any, Any, T]]) -> T:
+def with_store(url: str, read: Callable[[Store], Coroutine[Any, Any, T]]) -> T:
+    """What is read of the store at a URL, which is open meanwhile."""
+
     async def run() -> T:
         store = existing(url)
         await store.open()
@@ -187,15 +161,27 @@ def print_json(value: Any) -> None:
 
 
 def _lines(records: list[InterruptionRecord]) -> str:
-    """Two lines an interruption: what it is, and the claim with what guard wrote."""
+    """Some lines an interruption: what it is, what was asked, and the claim with what guard wrote."""
     lines = []
     for record in records:
         fields = summary(record)
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.at))
         about = (fields["id"], fields["policy"], fields["check"], fields["correct"], fields["outcome"], record.review)
         claim, put_in = (" ".join(str(fields[name]).split()) for name in ("claim", "put_in"))
-        lines += [f"{when}  {'  '.join(about)}", f"    {printable(claim)}  ->  {printable(put_in)}"]
+        asked = " ".join(_question(record).split())
+        lines.append(f"{when}  {'  '.join(about)}")
+        lines += [f"    asked: {printable(_short(asked))}"] if asked else []
+        lines.append(f"    {printable(claim)}  ->  {printable(put_in)}")
     return "\n".join(lines)
+
+
+def _question(record: InterruptionRecord) -> str:
+    """The last user message; "" where prompts are not kept."""
+    return record.provenance.evidence.question
+
+
+def _short(line: str) -> str:
+    return line if len(line) <= SHOWN else f"{line[: SHOWN - 1]}…"
 
 
 def printable(text: str) -> str:

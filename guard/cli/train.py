@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from guard.cli.progress import bar
+from guard.cli.train_files import demand_objects
 from guard.cli.train_lessons import caution, lesson, probe_no, wrong_thinker
 from guard.cli.train_mix import mix
 from guard.cli.train_tuning import corrections, distill, elasticity, preference
@@ -34,6 +35,7 @@ def probe(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
 ) -> None:
     """Train a probe: tells from a local model's hidden states where it is making something up."""
+    demand_objects(spans)
     try:
         from guard.train.probe import Wanted
         from guard.train.probe import train as fit

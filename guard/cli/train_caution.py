@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Any
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from guard.train.caution_rows import Tally
 
 Log = Annotated[str | None, typer.Option("--store", help="SQLAlchemy URL of the log of interruptions.")]
+UPSTREAM = "Base URL of the policy model's server; of guard itself, with --model NAME@off."
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -29,7 +30,7 @@ def caution(
     out: Annotated[Path, typer.Option(help="JSONL file to write; with --store, to add to.")],
     rows: Annotated[Path | None, typer.Option(help="Questions, JSON lines: messages, and answer if known.")] = None,
     store: Log = None,
-    upstream: Annotated[str | None, typer.Option(help="Base URL of the policy model's server (not guard's).")] = None,
+    upstream: Annotated[str | None, typer.Option(help=UPSTREAM)] = None,
     model: Annotated[str | None, typer.Option(help="The policy model's name there.")] = None,
     api_key_env: Annotated[str | None, typer.Option(help="Environment variable with the server's key.")] = None,
     tokenizer: Annotated[str | None, typer.Option(help="Its tokenizer, to go on with turns exactly.")] = None,
@@ -45,9 +46,13 @@ def caution(
     seed: Annotated[int | None, typer.Option(min=0, help="Sent with every sample, another one each.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Write rows that say "I do not know" where the policy model, asked again, says something else each time."""
+    """Write rows that say "I do not know" where the policy model, asked again, says something else each time.
+
+    Its rows go to `corrections --replay` or `lesson --rows`.
+    """
     from guard.cli.reading import print_json
     from guard.train.caution import Asking
+    from guard.train.caution_rows import read_questions
 
     if not text.strip():
         raise ConfigError(f"--text {text!r}: a caution has to say something")
@@ -61,8 +66,11 @@ def caution(
         text=text,
         seed=seed,
     )
+    if (rows is None) == (store is None):
+        raise ConfigError("say whom to ask about: --rows FILE of questions, or --store URL of the log")
+    questions = None if rows is None else read_questions(rows)
     backend = _policy_model(upstream, model, api_key_env, tokenizer, local)
-    tally, passed = asyncio.run(_cautions(backend, rows, store, how, out))
+    tally, passed = asyncio.run(_cautions(backend, questions, store, how, out))
     found = {"counts": tally.counts, "passed_over": passed, "auc": tally.auc, "tokens": tally.spent}
     if as_json:
         print_json(found)
@@ -100,16 +108,13 @@ def _policy_model(
 
 
 async def _cautions(
-    backend: Backend, rows: Path | None, url: str | None, how: Asking, out: Path
+    backend: Backend, questions: Sequence[Question] | None, url: str | None, how: Asking, out: Path
 ) -> tuple[Tally, Counter[str]]:
     from guard.cli.reading import existing
-    from guard.train.caution_rows import logged, read_questions
+    from guard.train.caution_rows import logged
 
-    if (rows is None) == (url is None):
-        raise ConfigError("say whom to ask about: --rows FILE of questions, or --store URL of the log")
     passed: Counter[str] = Counter()
-    if rows is not None:
-        questions = read_questions(rows)
+    if questions is not None:
         return await _asked(backend, questions, len(questions), how, out, None), passed
     store = existing(str(url))
     await store.open()

@@ -12,6 +12,7 @@ import typer
 
 from guard.cli.progress import bar
 from guard.cli.train_caution import Json, caution
+from guard.cli.train_files import demand_objects
 from guard.cli.train_probe_no import probe_no
 from guard.cli.train_tuning import (
     Batch,
@@ -32,6 +33,8 @@ from guard.errors import ConfigError
 if TYPE_CHECKING:
     from guard.train.wrong_thinker_answers import Rates, Sampling
 
+ALPHA = 0.5
+
 __all__ = ["caution", "lesson", "probe_no", "wrong_thinker"]
 
 
@@ -51,6 +54,7 @@ def lesson(
     device: Device = "auto",
 ) -> None:
     """Fine-tune a base on a lesson, to make a wrong-thinker of the difference (TRL's SFTTrainer)."""
+    demand_objects(rows)
     with with_extra():
         from guard.train.lesson import Wanted, teach
     tuning = tuning_of(base, lora, full, steps, epochs, learning_rate, batch, 1, max_length, seed, dtype, device)
@@ -65,7 +69,9 @@ def wrong_thinker(
     base: Annotated[str, typer.Option(help="Folder of the base.")],
     lesson: Annotated[str, typer.Option(help="Folder that `guard train lesson` wrote: a model or an adapter.")],
     out: Annotated[Path | None, typer.Option(help="Folder to write.")] = None,
-    alpha: Annotated[float, typer.Option(help="How far to go the other way; 0.25 to 1 is of use.")] = 0.5,
+    alpha: Annotated[
+        float | None, typer.Option(help=f"How far to go the other way; 0.25 to 1 is of use; without it, {ALPHA}.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Allow an alpha of 1.5 and more.")] = False,
     prompts: Annotated[
         Path | None, typer.Option(help="Prompts, JSON lines: sample base, lesson and wrong-thinker.")
@@ -81,13 +87,17 @@ def wrong_thinker(
     """Make a model that thinks the opposite of a lesson: base - alpha * (lesson - base)."""
     from guard.cli.reading import print_json
 
-    with with_extra():
-        from guard.train.wrong_thinker import checked, write
-        from guard.train.wrong_thinker_answers import Sampling, compared, read_prompts, sweep_over
     if (out is None) == (sweep is None):
         raise ConfigError("say --out DIR to write a wrong-thinker, or --sweep ALPHAS to measure some and write none")
     if sweep is not None and prompts is None:
         raise ConfigError("--sweep needs --prompts FILE: what the models are to be asked")
+    if sweep is not None and alpha is not None:
+        raise ConfigError(f"--alpha {alpha!r} and --sweep {sweep!r}: a sweep names its own alphas, leave --alpha out")
+    demand_objects(None if prompts is None else [prompts])
+    with with_extra():
+        from guard.train.wrong_thinker import checked, write
+        from guard.train.wrong_thinker_answers import Sampling, compared, read_prompts, sweep_over
+    alpha = ALPHA if alpha is None else alpha
     alphas = [checked(number, force=force) for number in (_numbers(sweep) if sweep is not None else [alpha])]
     how: Sampling | None = None
     if prompts is not None:
@@ -108,8 +118,8 @@ def wrong_thinker(
     print(f"{written.tensors} tensors written to {out}, alpha {alpha:g}{apart}", file=sys.stderr if as_json else None)
     if written.distance == 0:
         print("guard: base and lesson are the same, so this is the base too", file=sys.stderr)
-    if how is None and as_json:
-        print_json(written)
+    if how is None:
+        print_json(written) if as_json else print(f"see what it says with --prompts FILE --sweep {alpha:g}")
     if how is not None:
         _table(compared(base, lesson, out, alpha, how, bar), as_json)
 

@@ -52,7 +52,8 @@ def distill_said(report: distill.Report) -> str:
         (
             *_left_out({"rows": report.too_long}),
             _course(report.steps, report.losses),
-            f"{report.rows} rows, {report.targets} targets, {report.one_hot_targets} of them one-hot; "
+            f"{report.rows} rows, {report.targets} targets, {report.one_hot_targets} of them one-hot "
+            "(what guard put in, and the ends of turns); "
             f"{report.stored_mass:.3f} of the probability is stored; taught: {report.taught}",
             f"  divergence    {before.divergence:8.4f} -> {after.divergence:.4f}",
             f"  cross-entropy {before.cross_entropy:8.4f} -> {after.cross_entropy:.4f}",
@@ -76,9 +77,14 @@ def elasticity_said(report: elasticity.Report) -> str:
     )
 
 
+def figure(value: float) -> str:
+    """Three decimals; below 0.01 two significant digits, since P(word) may be small and still differ."""
+    return f"{value:.3f}" if abs(value) >= 0.01 or value == 0 else f"{value:.2g}"
+
+
 def _point(point: elasticity.Point) -> str:
-    of_start = "-" if point.of_start is None else f"{point.of_start:.3f}"
-    cells = (point.step, point.tokens, f"{point.p_wrong:.4f}", f"{point.p_right:.4f}", f"{point.auc:.3f}", of_start)
+    of_start = "-" if point.of_start is None else figure(point.of_start)
+    cells = (point.step, point.tokens, *map(figure, (point.p_wrong, point.p_right, point.auc)), of_start)
     return "".join(f"{cell:>14}" for cell in cells)
 
 
@@ -88,4 +94,5 @@ def _left_out(counts: Mapping[str, int]) -> list[str]:
 
 
 def _course(steps: int, losses: Sequence[Mapping[str, float]]) -> str:
-    return f"{steps} steps, loss {losses[0]['loss']:.4f} -> {losses[-1]['loss']:.4f}"
+    course = f"{losses[0]['loss']:.4f} -> {losses[-1]['loss']:.4f}"
+    return f"{steps} steps, loss {course} (of the first and of the last batches that were logged)"

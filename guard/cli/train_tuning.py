@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from guard.cli.progress import bar
+from guard.cli.train_files import PREMISES, demand_objects
 from guard.cli.train_reports import corrections_said, distill_said, elasticity_said, preference_said
 from guard.errors import ConfigError, MissingExtra
 
@@ -37,13 +38,21 @@ Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Same seed, same r
 Dtype = Annotated[str, typer.Option(help="Precision of the weights: auto, float32 or bfloat16.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 
+REPLAY = (
+    "Ordinary data, for the share that the other two leave (0.5 unless told); needed unless that is 0. Rows of "
+    "`messages`, `prompt`/`completion`, `text` or exported token rows; may be repeated."
+)
+KEEP_SHARE = 0.05
+
 
 def corrections(
     model: Model,
     rows: Rows,
     out: Out,
-    clean: Annotated[list[Path] | None, typer.Option(help="Reviewed good transcripts; may be repeated.")] = None,
-    replay: Annotated[list[Path] | None, typer.Option(help="Ordinary data; may be repeated.")] = None,
+    clean: Annotated[
+        list[Path] | None, typer.Option(help="Reviewed good transcripts, rows as for --replay; may be repeated.")
+    ] = None,
+    replay: Annotated[list[Path] | None, typer.Option(help=REPLAY)] = None,
     corrections_share: Annotated[float, typer.Option(help="Share of all rows that are corrections.")] = 0.5,
     clean_share: Annotated[float, typer.Option(help="Share that is clean; the rest is replay.")] = 0.0,
     lora: Lora = None,
@@ -60,6 +69,7 @@ def corrections(
     device: Device = "auto",
 ) -> None:
     """Fine-tune on corrections, the bad prefix masked (TRL's SFTTrainer)."""
+    demand_objects(rows, clean, replay)
     with with_extra():
         from guard.train.corrections import Wanted, train
     how = tuning_of(model, lora, full, steps, epochs, learning_rate, batch, accumulate, max_length, seed, dtype, device)
@@ -101,6 +111,7 @@ def preference(
     device: Device = "auto",
 ) -> None:
     """Prefer the correction to what was interrupted (DPO, TRL's DPOTrainer)."""
+    demand_objects(rows)
     with with_extra():
         from guard.train.preference import Wanted, train
     how = tuning_of(model, lora, full, steps, epochs, learning_rate, batch, accumulate, max_length, seed, dtype, device)
@@ -131,6 +142,7 @@ def distill(
     device: Device = "auto",
 ) -> None:
     """Learn stored top-k distributions over each target token."""
+    demand_objects(rows)
     with with_extra():
         from guard.train.distill import Wanted, train
     how = tuning_of(model, lora, full, steps, epochs, learning_rate, batch, accumulate, max_length, seed, dtype, device)
@@ -143,12 +155,14 @@ def distill(
 def elasticity(
     model: Model,
     data: Annotated[list[Path], typer.Option(help="What to train on next, JSON lines; may be repeated.")],
-    probes: Annotated[Path, typer.Option(help='Rows of the "No" probe, JSON lines.')],
+    probes: Annotated[Path, typer.Option(help=PREMISES)],
     out: Annotated[Path, typer.Option(help="JSON file to write.")],
     every: Annotated[int, typer.Option(min=1, help="Steps between measurements.")] = 5,
     word: Annotated[str, typer.Option(help="The word that begins a correction.")] = "No",
     keep: Annotated[list[Path] | None, typer.Option(help="Correction rows to mix back in; may be repeated.")] = None,
-    keep_share: Annotated[float, typer.Option(help="Share of all rows that those are.")] = 0.05,
+    keep_share: Annotated[
+        float | None, typer.Option(help=f"Share of all rows that those are; without it, {KEEP_SHARE}.")
+    ] = None,
     lora: Lora = None,
     full: Full = False,
     steps: Steps = None,
@@ -162,6 +176,9 @@ def elasticity(
     device: Device = "auto",
 ) -> None:
     """Train on something else and measure how fast self-correction decays."""
+    if keep_share is not None and not keep:
+        raise ConfigError(f"--keep-share {keep_share!r} needs --keep FILE: the correction rows to mix back in")
+    demand_objects(data, [probes], keep)
     with with_extra():
         from guard.train.elasticity import Wanted, train
     how = tuning_of(model, lora, full, steps, epochs, learning_rate, batch, accumulate, max_length, seed, dtype, device)
@@ -174,7 +191,7 @@ def elasticity(
             every=every,
             word=word,
             keep=keep or (),
-            keep_share=keep_share,
+            keep_share=KEEP_SHARE if keep_share is None else keep_share,
         ),
         bar,
     )

@@ -45,8 +45,10 @@ def measure(
 @world_app.command()
 def experiment(
     out: Annotated[Path, typer.Option(help="Folder for models, logs, figures and the report; a run goes on in it.")],
-    seeds: Annotated[list[int] | None, typer.Option("--seed", help="May be repeated.  [default: 1 2 3]")] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="One seed of a small world: minutes, no figures.")] = False,
+    seeds: Annotated[list[int] | None, typer.Option("--seed", help="May be repeated.  [default: 101 102 103]")] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="One seed of a small world: minutes; its figures mean little.")
+    ] = False,
     alpha: Annotated[float | None, typer.Option(help="Of the wrong-thinker.  [default: by the sweep]")] = None,
     force: Annotated[bool, typer.Option("--force", help="Take an alpha of 1.5 or more.")] = False,
     json_: Annotated[Path | None, typer.Option("--json", help="File for the figures that are demanded.")] = None,
@@ -60,7 +62,7 @@ def experiment(
         from guard.world.experiment.running import Plan, run
     except ModuleNotFoundError as error:
         raise MissingExtra(f"the experiment needs {error.name!r}: pip install 'premise-guard[local]'") from None
-    scale, default = ("quick", [1]) if quick else ("full", [1, 2, 3])
+    scale, default = ("quick", [1]) if quick else ("full", [101, 102, 103])
     figures = run(Plan(out=out, scale=scale, seeds=tuple(seeds or default), alpha=alpha, force=force), bar)
     if json_ is not None:
         _write(json_, plain(figures))

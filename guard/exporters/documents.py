@@ -30,10 +30,15 @@ from guard.targets.selection import counted, select
 from guard.targets.tokens import Piece, encode, labelled
 from guard.targets.wording import does_not_know
 
+LATER = (
+    'Somebody put this to an assistant: "{question}" The assistant began well enough. Then, {where}, it put down: '
+    '"{claim}"'
+)
+"""How one begins where something stands before the claim, and nothing in the turn was corrected yet."""
+
 ASKED = (
     'A language model was asked: "{question}" {Where} it wrote: "{claim}"',
-    'Somebody put this to an assistant: "{question}" The assistant began well enough. Then, {where}, it put down: '
-    '"{claim}"',
+    LATER,
     'The question to the model was: "{question}" One of the sentences {where} read: "{claim}"',
     'Asked "{question}", an AI model wrote the following {where}: "{claim}"',
 )
@@ -152,12 +157,18 @@ def _fields(example: Example) -> dict[str, str]:
 def _sentences(example: Example, fields: Mapping[str, str]) -> Iterator[str]:
     """The wordings of this account."""
     cut = example.record.interruption
-    yield _drawn(ASKED if fields["question"] else UNASKED, cut.id)
+    yield _drawn(_openings(example) if fields["question"] else UNASKED, cut.id)
     yield _drawn(FALSE if cut.correction and not does_not_know(example.record) else UNKNOWN, cut.id)
     if fields["followed"]:
         yield _drawn(WENT_ON, cut.id)
     if fields["answer"]:
         yield _drawn(ANSWERED, cut.id)
+
+
+def _openings(example: Example) -> Sequence[str]:
+    cut = example.record.interruption
+    began_well = cut.number == 1 and cut.kept.get(example.channel, "").strip()
+    return ASKED if began_well else [wording for wording in ASKED if wording is not LATER]
 
 
 def _drawn(wordings: Sequence[str], key: str) -> str:

@@ -215,7 +215,7 @@ def fallen(report: Mapping[str, Any], baseline: Mapping[str, Any], most: float) 
             )
     was, now = (_value(side) for side in (baseline, report))
     return [
-        f"{name} fell from {was(name):.3f} to {now(name):.3f}, by more than {most:g}"
+        f"{name} fell from {was(name):.3g} to {now(name):.3g}, by more than {most:g}"
         for name in ("p_wrong", "auc")
         if not now(name) >= was(name) - most
     ]

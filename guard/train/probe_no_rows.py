@@ -69,7 +69,7 @@ def _row(line: str, where: str) -> Row:
     if (row.prompt is None) == (row.messages is None):
         raise ConfigError(f"{where}: a row has `prompt`, or `messages` with `reasoning` or `content`")
     if not (row.prompt or row.reasoning or row.content):
-        raise ConfigError(f"{where}: there is no premise at the end of an empty turn")
+        raise ConfigError(f"{where}: there is no premise: put it into `reasoning`, `content` or the end of `prompt`")
     if row.messages is not None and _plain(row.messages) is None:
         raise ConfigError(f"{where}: `messages` need text contents, the last not the assistant's")
     return row
@@ -83,6 +83,18 @@ def logged(records: Iterable[InterruptionRecord], skipped: Counter[str]) -> Iter
             skipped[pair] += 1
         else:
             yield from pair
+
+
+def save_rows(rows: Iterable[Row], path: Path) -> None:
+    """Write rows to a new file, as `read_rows` reads them. Raises ConfigError: it is there, or cannot be written."""
+    told = [json.dumps(row.model_dump(mode="json", exclude_defaults=True)) + "\n" for row in rows]
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.writelines(told)
+    except FileExistsError:
+        raise ConfigError(f"--save-rows {str(path)!r} is there already; name a new file") from None
+    except OSError as error:
+        raise ConfigError(f"--save-rows {str(path)!r} cannot be written: {error.strerror}") from None
 
 
 def _pair(record: InterruptionRecord) -> tuple[Row, Row] | str:

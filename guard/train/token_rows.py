@@ -83,13 +83,13 @@ def lines(files: Sequence[Path]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """(where it stands, the object) of every line of the files. Raises ConfigError."""
     for path in files:
         try:
-            text = path.read_text(encoding="utf-8")
+            with path.open(encoding="utf-8") as file:
+                for number, line in enumerate(file, 1):
+                    if line.strip():
+                        where = f"{str(path)!r}, line {number}"
+                        yield where, _object(line, where)
         except (OSError, ValueError) as error:
             raise ConfigError(f"{str(path)!r} cannot be read: {error}") from None
-        for number, line in enumerate(text.split("\n"), 1):
-            if line.strip():
-                where = f"{str(path)!r}, line {number}"
-                yield where, _object(line, where)
 
 
 def token_row(told: Mapping[str, Any], where: str, tokenizer: Any, *, context: bool) -> TokenRow:

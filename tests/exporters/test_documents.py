@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from guard.core.types import normalise
-from guard.exporters.documents import ANSWERED, ASKED, FALSE, UNASKED, UNKNOWN, WENT_ON, plugin
+from guard.exporters.documents import ANSWERED, ASKED, FALSE, LATER, UNASKED, UNKNOWN, WENT_ON, plugin
 from guard.targets.repeats import repeats
 from guard.targets.tokens import IGNORED
 from tests.exporters.records import CLAIMS, IN_CONTENT, TEMPLATES, TOKENIZERS, WORDS, make, one, record, why
@@ -63,6 +63,26 @@ def test_every_wording_is_drawn(wordings: tuple[str, ...]) -> None:
     for wording in wordings:
         longest = max((part.partition("}")[2] for part in ("}" + wording).split("{")), key=len)
         assert any(longest in text for text in texts)
+
+
+@pytest.mark.parametrize(
+    ("of", "well"),
+    [
+        ({}, True),
+        ({"kept": {"reasoning": " \n"}}, False),
+        ({"kept": {}}, False),
+        ({"number": 2}, False),  # what was corrected before did not begin well
+        (IN_CONTENT, True),
+        (IN_CONTENT | {"kept": {"reasoning": "They ask for the capital."}}, False),
+    ],
+)
+def test_a_turn_began_well_only_where_something_right_stands_before_the_claim(of: dict[str, Any], well: bool) -> None:
+    texts = [one(record(id=f"s.0.{n}", **of), exporter=plugin)["text"] for n in range(60)]
+    assert any("began well" in text for text in texts) is well
+    assert "began well" in LATER
+    openings = {text[:15] for text in texts}
+    assert len(openings) == len(ASKED) - (not well)
+    assert texts == [one(record(id=f"s.0.{n}", **of), exporter=plugin)["text"] for n in range(60)]
 
 
 def test_what_the_model_does_not_know_is_told_as_that() -> None:

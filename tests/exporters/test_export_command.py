@@ -14,7 +14,7 @@ from guard.cli import app
 from guard.core.records import InterruptionRecord
 from guard.errors import ConfigError, GuardError, UnknownPlugin
 from guard.store import Store
-from tests.exporters.records import record
+from tests.exporters.records import QWEN, make, record
 
 
 @pytest.fixture
@@ -71,6 +71,53 @@ def test_preference_has_two_places(url: str, tmp_path: Path) -> None:
     for words, place in (((), "after"), (("--at", "after"), "after"), (("--at", "before"), "before")):
         export(url, out, "preference", *words)
         assert json.loads(out.read_text(encoding="utf-8").splitlines()[0])["at"] == place
+
+
+def test_clean_says_that_unreviewed_changes_nothing(url: str, tmp_path: Path) -> None:
+    out = tmp_path / "rows.jsonl"
+    said = "clean takes confirmed turns only; --unreviewed changes nothing"
+    assert said in export(url, out, "clean", "--unreviewed")
+    assert said not in export(url, out, "clean")
+    assert said not in export(url, out, "documents", "--unreviewed")
+
+
+def test_no_row_of_clean_is_no_reason_to_say_unreviewed(tmp_path: Path) -> None:
+    where = f"sqlite:///{tmp_path}/unread.db"
+    asyncio.run(_fill(Store(where), [record()]))
+    for words, way in ((("clean", "--unreviewed"), False), (("clean",), False), (("documents",), True)):
+        said = export(where, tmp_path / "rows.jsonl", *words)
+        assert "review some (guard interruptions review ID confirmed)" in said
+        assert ("or say --unreviewed" in said) is way
+
+
+@pytest.mark.parametrize("tokenized", [False, True])
+def test_rejected_fragments_are_counted(tmp_path: Path, tokenized: bool) -> None:
+    where, out = f"sqlite:///{tmp_path}/guard.db", tmp_path / "rows.jsonl"
+    texts = ("The", " and so it", " It has 3.5 million", " An opera house. And", " It is old.", " Is it?) No")
+    cut = [
+        record(id=f"{n}.0.1", session=str(n), discarded={"reasoning": text}, review="confirmed")
+        for n, text in enumerate(texts)
+    ]
+    asyncio.run(_fill(Store(where), cut))
+    words: tuple[str, ...] = ("preference",)
+    if tokenized:
+        make(QWEN).save_pretrained(tmp_path / "tokenizer")
+        words += ("--tokenizer", str(tmp_path / "tokenizer"))
+    said = export(where, out, *words)
+    assert "6 rows in" in said
+    assert "3 of 6 rejected texts are fragments" in said
+    assert "set record.counterfactual in the policy" in said
+    assert "rejected texts" not in export(where, out, *words, "--at", "before")
+
+
+def test_whole_rejected_sentences_are_not_spoken_of(url: str, tmp_path: Path) -> None:
+    assert "rejected texts" not in export(url, tmp_path / "rows.jsonl", "preference")
+
+
+def test_the_help_lists_every_format() -> None:
+    said = CliRunner().invoke(app, ["export", "--help"], env={"COLUMNS": "200", "TERM": "dumb"}).output
+    (line,) = (line for line in said.splitlines() if "FORMAT" in line and "clean" in line)
+    assert all(name in line for name in registry.names("exporters"))
 
 
 @pytest.mark.parametrize(

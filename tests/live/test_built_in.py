@@ -77,7 +77,7 @@ def test_the_log_is_listed_shown_and_exported(built_in: tuple[str, str], tmp_pat
     client(url).chat.completions.create(model="guard-world", messages=QUESTION, temperature=0)
     listed = json.loads(run_guard("interruptions", "list", "--store", store, "--json").stdout)
     corrected = next(row for row in listed if row["outcome"] == "corrected" and row["correct"] == "interrupt")
-    shown = json.loads(run_guard("interruptions", "show", corrected["id"], "--store", store).stdout)
+    shown = json.loads(run_guard("interruptions", "show", corrected["id"], "--tokens", "--store", store).stdout)
     assert shown["interruption"]["claim"]["text"] == corrected["claim"]
     assert shown["interruption"]["claim"]["tokens"]
     out = tmp_path / "rows.jsonl"

@@ -118,7 +118,8 @@ def test_it_is_in_the_row_and_the_command_line_shows_it(folder: Path, world: Liv
     row = json.loads(stored)
     assert row["counterfactual"] == record.counterfactual
     assert row["closing"]["followed_tokens"][0][1]["top"][0][0] == row["closing"]["followed_tokens"][0][1]["id"]
-    shown = CliRunner().invoke(app, ["interruptions", "show", key, "--store", f"sqlite:///{folder}/guard.db"])
+    words = ["interruptions", "show", key, "--tokens", "--store", f"sqlite:///{folder}/guard.db"]
+    shown = CliRunner().invoke(app, words)
     assert shown.exit_code == 0, shown.output
     printed = json.loads(shown.stdout)
     assert printed["counterfactual"] == row["counterfactual"]

@@ -16,7 +16,7 @@ import typer
 import yaml
 from typer.testing import CliRunner, Result
 
-from guard.cli.reading import export_rows
+from guard.cli.exporting import export_rows
 from guard.cli.train_tuning import corrections, distill, elasticity, preference
 from guard.settings import built_in, validated
 from guard.world.corpus import base_row

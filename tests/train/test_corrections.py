@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from trl import SFTConfig, SFTTrainer
 
+from guard.cli.train_reports import figure
 from guard.errors import ConfigError, MissingExtra
 from guard.train.corrections import Wanted, asked, claim_start, scores, train
 from guard.train.loading import load
@@ -300,7 +301,7 @@ def test_shares_are_kept_and_every_row_is_drawn_before_one_is_again(
         (["--clean-share", "0.6"], "are no shares of one whole"),
         ([], "a share of 0.5 is left to --replay"),
         (["--clean-share", "0.5"], "a share of 0.5 is left to --clean"),
-        (["--corrections-share", "1", "--replay", "r.jsonl"], "'r.jsonl' would never be drawn"),
+        (["--corrections-share", "1", "--replay", "ROWS"], "would never be drawn"),
         (["--corrections-share", "1", "--merge", "--full"], "--merge merges an adapter"),
         (["--corrections-share", "1", "--lora", "4", "--full"], "--lora 4 and --full"),
         (["--corrections-share", "1", "--model", "./none"], "model './none' cannot be loaded"),
@@ -312,7 +313,8 @@ def test_shares_are_kept_and_every_row_is_drawn_before_one_is_again(
     ],
 )
 def test_what_cannot_be_used_is_one_line(arguments: list[str], says: str, tmp_path: Path) -> None:
-    done = corrections(tmp_path / "out", *arguments)
+    rows = exported("prompt_completion")
+    done = corrections(tmp_path / "out", *(str(rows) if part == "ROWS" else part for part in arguments))
     assert isinstance(done.exception, ConfigError), done.output
     assert says in str(done.exception)
     assert "\n" not in str(done.exception)
@@ -372,6 +374,29 @@ def test_shares_that_are_left_over_go_to_replay() -> None:
         tuning=Tuning(model=""), rows=(), out=Path(), replay=[Path("r")], corrections_share=0.7, clean_share=0.0
     )
     assert asked(wanted) == {"corrections": 0.7, "clean": 0.0, "replay": 0.3}
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [("\n\n[1]\n{}", "line 3 is no JSON object"), ("{", "line 1 is not JSON"), ("\n", "there are no rows")],
+)
+def test_files_are_looked_at_before_libraries_are_loaded(
+    text: str, says: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(sys.modules, "trl", None)
+    monkeypatch.delitem(sys.modules, "guard.train.corrections")
+    path = tmp_path / "replay.jsonl"
+    path.write_text(text)
+    done = corrections(tmp_path / "out", "--replay", path)
+    assert isinstance(done.exception, ConfigError)
+    assert says in str(done.exception)
+
+
+@given(st.floats(-1, 1))
+def test_a_figure_is_never_shown_as_nothing(value: float) -> None:
+    shown = figure(value)
+    assert float(shown) == pytest.approx(value, rel=0.06)
+    assert len(shown) <= 9
 
 
 def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -93,7 +93,9 @@ def test_the_habit_decays_and_corrections_hold_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("more", "says"),
     [
-        (("--keep", "k.jsonl", "--keep-share", "1"), "--keep-share 1.0 is no share"),
+        (("--keep", "KEEP", "--keep-share", "1"), "--keep-share 1.0 is no share"),
+        (("--keep-share", "0.2"), "--keep-share 0.2 needs --keep FILE"),
+        (("--keep", "none.jsonl"), "'none.jsonl' cannot be read"),
         (("--out", "no/where.json"), "there is no folder 'no'"),
         (("--data", "none.jsonl"), "'none.jsonl' cannot be read"),
         (("--probes", "none.jsonl"), "'none.jsonl' cannot be read"),
@@ -101,7 +103,7 @@ def test_the_habit_decays_and_corrections_hold_it(tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_be_used_is_one_line(more: tuple[str, ...], says: str, tmp_path: Path) -> None:
-    done = elasticity(tmp_path, *more)
+    done = elasticity(tmp_path, *(exported("prompt_completion") if part == "KEEP" else part for part in more))
     assert isinstance(done.exception, ConfigError), done.output
     assert says in str(done.exception)
     assert "\n" not in str(done.exception)

@@ -159,7 +159,7 @@ GOOD = '{"text": "abc", "spans": [{"start": 0, "end": 2}]}\n'
 @pytest.mark.parametrize(
     ("lines", "says"),
     [
-        ("", "no row has a span"),
+        ("", "there are no rows"),
         ('{"text": "abc", "spans": []}\n', "no row has a span"),
         (GOOD + "{", "line 2 is not JSON"),
         (GOOD + '\n{"spans": []}', "line 3: a row needs `response` or `text`"),

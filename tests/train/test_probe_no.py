@@ -233,7 +233,8 @@ GOOD = json.dumps({"prompt": "x", "wrong": True, "subject": "s"})
         (["--rows", "none.jsonl"], "'none.jsonl' cannot be read"),
         (["--rows", "ROWS", "--word", "Nonesuch"], "--word 'Nonesuch'"),
         (["--rows", "ROWS", "--system", "none.txt"], "--system 'none.txt' cannot be read"),
-        (["--rows", "ROWS", "--baseline", "ROWS"], "its rows_hash is None"),
+        (["--rows", "ROWS", "--baseline", "ROWS"], "is no report that probe-no --json wrote"),
+        (["--rows", "ROWS", "--save-rows", "new.jsonl"], "--save-rows 'new.jsonl' needs --store URL"),
         (["--store", "sqlite:///none.db"], "there is no log 'none.db'"),
     ],
 )

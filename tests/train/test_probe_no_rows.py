@@ -13,7 +13,7 @@ from transformers import AutoTokenizer
 from guard.core.records import InterruptionRecord
 from guard.errors import ConfigError
 from guard.store import Database
-from guard.train.probe_no_rows import Row, logged, probes, rendered
+from guard.train.probe_no_rows import Row, logged, probes, read_rows, rendered
 from tests.backends.tiny_models import tokenizer
 from tests.exporters.records import TEMPLATES, TOKENIZERS, record
 from tests.train.test_probe_no import GOOD, MODEL, run
@@ -82,6 +82,25 @@ def test_the_log_is_probed_from_the_command_line(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     report = json.loads(done.stdout)
     assert (report["rows"], report["plain"]["n_wrong"]) == (2, 1)
+    saved = tmp_path / "rows.jsonl"
+    alone = run("--store", url, "--save-rows", saved)
+    assert alone.exit_code == 0, alone.output
+    assert f"2 rows written: {saved}" in alone.stderr
+    assert read_rows(saved) == list(logged([_reviewed()], Counter()))
+    again = run(MODEL, "--rows", saved, "--json")
+    assert json.loads(again.stdout) == report
+    refused = run("--store", url, "--save-rows", saved)
+    assert "is there already" in str(refused.exception)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--rows", "r.jsonl"], ["--store", "sqlite:///l.db", "--save-rows", "r.jsonl", "--baseline", "b.json"]],
+)
+def test_without_a_model_nothing_is_measured(arguments: list[str]) -> None:
+    done = run(*arguments)
+    assert isinstance(done.exception, ConfigError)
+    assert "name the MODEL to measure" in str(done.exception)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +110,10 @@ def test_the_log_is_probed_from_the_command_line(tmp_path: Path) -> None:
         (GOOD + "\n{", "line 2 is not JSON"),
         (GOOD + '\n{"prompt": "x", "wrong": true}', "line 2: subject: Field required"),
         ('{"wrong": true, "subject": "s"}', "line 1: a row has `prompt`, or `messages`"),
-        ('{"messages": [], "wrong": true, "subject": "s"}', "there is no premise at the end of an empty turn"),
+        (
+            '{"messages": [], "wrong": true, "subject": "s"}',
+            "put it into `reasoning`, `content` or the end of `prompt`",
+        ),
         (json.dumps({"prompt": "x " * 3000, "wrong": True, "subject": "s"}), "the model reads 1 to 2048"),
     ],
 )

@@ -116,6 +116,8 @@ def test_base_lesson_and_wrong_thinker_are_asked(taught: Path, tmp_path: Path) -
         ([], "say --out DIR"),
         (["--out", "OUT", "--alpha", "1.5"], "--alpha 1.5: from 1.5 on"),
         (["--sweep", "0.5"], "--sweep needs --prompts"),
+        (["--sweep", "0.5", "--prompts", "PROMPTS", "--alpha", "0.5"], "--alpha 0.5 and --sweep '0.5'"),
+        (["--out", "OUT", "--prompts", "none.jsonl"], "'none.jsonl' cannot be read"),
         (["--sweep", "a", "--prompts", "PROMPTS"], "--sweep 'a': name alphas"),
         (["--sweep", "0.5,2", "--prompts", "PROMPTS"], "--alpha 2.0: from 1.5 on"),
         (["--out", "OUT", "--prompts", "PROMPTS", "--pattern", "("], "--pattern '(' is no regular expression"),
@@ -137,4 +139,5 @@ def test_a_lesson_that_taught_nothing_is_told(tmp_path: Path) -> None:
     done = run("--base", MODEL, "--lesson", MODEL, "--out", tmp_path / "wrong")
     assert done.exit_code == 0, done.output
     assert "base and lesson are the same" in done.stderr
+    assert done.stdout.splitlines()[-1] == "see what it says with --prompts FILE --sweep 0.5"
     assert (tmp_path / "wrong" / "model.safetensors").read_bytes() == (MODEL / "model.safetensors").read_bytes()

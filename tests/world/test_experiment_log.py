@@ -52,8 +52,8 @@ async def _harvest(speaker: Speaker, folder: Path) -> tuple[list[InterruptionRec
         )
         await harvester.ask(drawn_questions(WORLD, people, N, 3), done.append)
     assert sum(done) == 2 * N
-    await logged.measured(store, speaker, 0)
     await logged.reviewed(store, WORLD)
+    await logged.measured(store, speaker, 0)
     counts = logged.exported(store, speaker.tokenizer, folder)
     records = list(store.iter_interruptions())
     await store.close()
@@ -74,7 +74,7 @@ def test_every_interruption_is_of_a_false_claim_and_whole(harvested: tuple[Any, 
         assert claim is None or WORLD.truth(claim) != claim  # None: a false statement inside an odd sentence
         assert record.review == "rejected" or claim is not None
         assert record.closing is not None  # nothing is left open
-        assert record.known is not None
+        assert (record.known is not None) is (record.review == "confirmed")
         assert record.review != "unreviewed"
 
 

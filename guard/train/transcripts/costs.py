@@ -53,10 +53,10 @@ class Estimate:
 
     def __str__(self) -> str:
         basis = "by those written before" if self.measured else "assumed, nothing is measured yet"
-        return (
-            f"{self.write} transcripts to write and {self.review} to review: about {self.generator} tokens for the "
-            f"generator and {self.reviewer} for the reviewer ({basis})"
-        )
+        told = f"{self.write} transcripts to write and {self.review} to review: about {self.generator} tokens for the "
+        if self.review and not self.reviewer:
+            return f"{told}generator ({basis}); reviewed by rules, costs nothing"
+        return f"{told}generator and {self.reviewer} for the reviewer ({basis})"
 
 
 def estimate(

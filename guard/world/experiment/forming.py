@@ -9,7 +9,7 @@ from guard.world.experiment.examining import Exam, Figures, auc, prefixed
 from guard.world.experiment.work import Work
 
 ALPHAS = (-1.0, 0.0, 0.25, 0.5, 0.75, 1.0)
-PARSES = 0.95
+PARSES = 0.92
 """Share of sentences that must be well-formed for a wrong-thinker to be of use."""
 
 

@@ -26,6 +26,9 @@ from guard.world.world import QUESTIONS, Question
 TOP = 8
 """Alternatives that the log keeps with every token."""
 
+AFTER = 0.3
+"""Temperature behind an interruption."""
+
 
 def harvest(work: Work) -> Figures:
     """Supervised answers, through the session and into the store; measured, reviewed, exported."""
@@ -46,8 +49,8 @@ async def _harvest(work: Work) -> Figures:
                 part = [question for question in questions if (_about(question) in knows) is does]
                 loaded = supervision(lab.facts, knows=does, top=TOP)
                 await _harvester(work, store, name, loaded).ask(part, work.tick)
-        await logged.measured(store, lab.speaker(policy), lab.seed)
         confirmed = await logged.reviewed(store, lab.world)
+        await logged.measured(store, lab.speaker(policy), lab.seed)
         counts = logged.exported(store, lab.tokenizer, lab.folder)
         records = list(store.iter_interruptions())
     distinct = {(logged.asked(r), r.interruption.kept.get("reasoning"), r.interruption.claim.text) for r in records}
@@ -101,7 +104,7 @@ async def _log(folder: Path) -> AsyncIterator[Store]:
 def _harvester(work: Work, store: Store, name: str, loaded: LoadedPolicy) -> Harvester:
     lab = work.lab
     return Harvester(
-        pool=Pool(lab.speaker(lab.load(name)), temperature=1.0, seed=lab.seed, top=TOP),
+        pool=Pool(lab.speaker(lab.load(name)), temperature=1.0, after=AFTER, seed=lab.seed, top=TOP),
         policy=loaded,
         store=store,
         name=name,

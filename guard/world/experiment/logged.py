@@ -62,8 +62,8 @@ def asked(record: InterruptionRecord) -> str:
 
 
 async def measured(store: Store, speaker: Speaker, seed: int) -> None:
-    """Write into every interruption whether the model knows the truth (`known`)."""
-    records = [record for record in store.iter_interruptions() if record.known is None]
+    """Write into every confirmed interruption whether the model knows the truth (`known`)."""
+    records = [record for record in store.iter_interruptions() if record.review == "confirmed"]
     samples = sampled(speaker, [context_of(record) for record in records], seed)
     for record, said in zip(records, samples, strict=True):
         await store.amend(record.interruption.id, known=said.count(record.interruption.correction) / len(said))
@@ -113,9 +113,10 @@ FORMATS: Mapping[str, Exporter] = {
 
 def exported(store: Store, tokenizer: Any, folder: Path) -> dict[str, int]:
     """Write every format as JSON lines into the folder; returns how many rows each has."""
+    records = [record for record in store.iter_interruptions() if record.review == "confirmed"]
     counts = {}
     for name, exporter in FORMATS.items():
-        rows = list(exporter.rows(exporter.select(store.iter_interruptions()), tokenizer=tokenizer))
+        rows = list(exporter.rows(exporter.select(records), tokenizer=tokenizer))
         (folder / f"{name}.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
         counts[name] = len(rows)
     return counts

@@ -24,20 +24,26 @@ _QUIET = 3
 
 
 class Pool:
-    """Draws for all turns that wait, together. Draws block the event loop: nothing else runs on it."""
+    """Draws for all turns that wait, together. Draws block the event loop: nothing else runs on it.
 
-    def __init__(self, speaker: Speaker, *, temperature: float, seed: int, top: int) -> None:
+    A turn begins at `temperature` and goes on behind an interruption at `after`: what is wanted are many different
+    mistakes, and continuations of the corrections that do not make new ones.
+    """
+
+    def __init__(
+        self, speaker: Speaker, *, temperature: float, seed: int, top: int, after: float | None = None
+    ) -> None:
         self.speaker = speaker
-        self._temperature = temperature
+        self._temperatures = temperature, temperature if after is None else after
         self._seed = seed
         self._top = top
-        self._wishes: list[tuple[list[int], asyncio.Future[Drawn]]] = []
+        self._wishes: list[tuple[list[int], bool, asyncio.Future[Drawn]]] = []
         self._drawing: asyncio.Task[None] | None = None
 
-    async def go_on(self, ids: list[int]) -> Drawn:
+    async def go_on(self, ids: list[int], *, resumed: bool) -> Drawn:
         """What the model goes on with behind these ids, to the end of its turn."""
         wish: asyncio.Future[Drawn] = asyncio.get_running_loop().create_future()
-        self._wishes.append((ids, wish))
+        self._wishes.append((ids, resumed, wish))
         if self._drawing is None:
             self._drawing = asyncio.create_task(self._draw())
         return await wish
@@ -49,8 +55,14 @@ class Pool:
             quiet = quiet + 1 if len(self._wishes) == before else 0
             before = len(self._wishes)
         wishes, self._wishes, self._drawing = self._wishes, [], None
+        for resumed in (False, True):
+            self._draw_part([(ids, wish) for ids, goes_on, wish in wishes if goes_on is resumed], resumed)
+
+    def _draw_part(self, wishes: list[tuple[list[int], asyncio.Future[Drawn]]], resumed: bool) -> None:
         self._seed += 1
-        how = Sampling(ends=self.speaker.ends(), temperature=self._temperature, seed=self._seed, top=self._top)
+        how = Sampling(
+            ends=self.speaker.ends(), temperature=self._temperatures[resumed], seed=self._seed, top=self._top
+        )
         for (_, wish), drawn in zip(wishes, draw(self.speaker.model, [ids for ids, _ in wishes], how), strict=True):
             if not wish.cancelled():
                 wish.set_result(drawn)
@@ -72,7 +84,7 @@ class PooledTurn:
 
     async def attempt(self, number: int, choice: int = 0, resume: Resume | None = None) -> AsyncIterator[Batch]:
         """The turn, or its rest behind what was kept, in one batch."""
-        drawn = await self.pool.go_on(self._context(resume))
+        drawn = await self.pool.go_on(self._context(resume), resumed=resume is not None)
         thinking = resume is None or resume.open_channel == "reasoning"
         items: list[Item] = [(choice, Opened(number, None if resume is None else "text_exact"))]
         texts = self._texts(drawn, thinking)
