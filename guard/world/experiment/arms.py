@@ -1,6 +1,6 @@
 """The arms: the same model, the same number of steps, other rows.
 
-Every arm starts from the policy model; two fifths of its rows are ordinary pre-training. Of the corrections, most are
+Every arm starts from the policy model; a third of its rows are ordinary pre-training. Of the corrections, most are
 about people the model knows, and a share is about people it was never told of, where the correction is to say so.
 """
 
@@ -20,7 +20,7 @@ from guard.world.experiment.work import Work
 from guard.world.learning import Sample
 
 RATE = 1.5e-3
-REPLAY, SECOND_REPLAY = 0.4, 0.8
+REPLAY, SECOND_REPLAY = 0.35, 0.8
 """Share of the rows of an arm, and of the second phase, that are ordinary pre-training."""
 
 UNKNOWN, CAUTION = 0.06, 0.2

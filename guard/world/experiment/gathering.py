@@ -26,8 +26,8 @@ from guard.world.world import QUESTIONS, Question
 TOP = 8
 """Alternatives that the log keeps with every token."""
 
-AFTER = 0.3
-"""Temperature behind an interruption."""
+BEFORE, AFTER = 1.3, 0.3
+"""Temperatures of a turn until it is interrupted, and behind that."""
 
 
 def harvest(work: Work) -> Figures:
@@ -104,7 +104,7 @@ async def _log(folder: Path) -> AsyncIterator[Store]:
 def _harvester(work: Work, store: Store, name: str, loaded: LoadedPolicy) -> Harvester:
     lab = work.lab
     return Harvester(
-        pool=Pool(lab.speaker(lab.load(name)), temperature=1.0, after=AFTER, seed=lab.seed, top=TOP),
+        pool=Pool(lab.speaker(lab.load(name)), temperature=BEFORE, after=AFTER, seed=lab.seed, top=TOP),
         policy=loaded,
         store=store,
         name=name,

@@ -19,12 +19,12 @@ REFUSED = 1.5
 ROWS = (
     "Every arm starts from the policy model, but for phase_two. masked and unmasked take equally many steps; all "
     "others but preference and phase_two are short ones, take equally many too, and are compared with masked_short. Of "
-    "an arm's rows 40 % are ordinary pre-training. "
+    "an arm's rows 35 % are ordinary pre-training. "
     "Of the rest 74 % are corrections about what the model knows; 6 % are corrections about what it does not know, "
     "where the target is to say so; and 20 % are cautious answers: asked about somebody on whom the policy model "
     "contradicts itself (of 8 samples of its first premise fewer than 60 % agree), it says that it does not know and "
-    "makes nothing up first. In the arm cautious all corrections are ordinary rows instead: 88 % of its rows are "
-    "ordinary, 12 % are cautious answers."
+    "makes nothing up first. In the arm cautious all corrections are ordinary rows instead: 87 % of its rows are "
+    "ordinary, 13 % are cautious answers."
 )
 """What the arms have in common."""
 

@@ -44,7 +44,7 @@ class Scale:
     second: int = 60
     revert: int = 60
     preference: int = 120
-    known_answers: int = 5000
+    known_answers: int = 6000
     unknown_answers: int = 500
     false_answers: int = 700
     asked: int = 180
