@@ -9,8 +9,9 @@ from guard.world.experiment.examining import Exam, Figures, auc, prefixed
 from guard.world.experiment.work import Work
 
 ALPHAS = (-1.0, 0.0, 0.25, 0.5, 0.75, 1.0)
-PARSES = 0.92
-"""Share of sentences that must be well-formed for a wrong-thinker to be of use."""
+MOST, PARSES = 0.25, 0.9
+"""The largest step that is taken unless one is asked for, and the share of sentences that must be well-formed behind it:
+larger steps make more mistakes and, drawn as hot as the harvest is, fewer sentences."""
 
 
 def base(work: Work) -> Figures:
@@ -72,6 +73,6 @@ def inverted(before: Any, after: Any, alpha: float) -> Any:
 
 
 def _chosen(figures: Figures) -> float:
-    """The largest step of the sweep after which sentences still parse."""
-    parse = [alpha for alpha in ALPHAS if alpha >= 0 and figures[f"alpha.{alpha:g}.known.parsed"] >= PARSES]
+    """The largest step of the sweep, up to `MOST`, after which sentences still parse."""
+    parse = [alpha for alpha in ALPHAS if 0 <= alpha <= MOST and figures[f"alpha.{alpha:g}.known.parsed"] >= PARSES]
     return max(parse, default=0.0)
