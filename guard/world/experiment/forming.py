@@ -10,8 +10,8 @@ from guard.world.experiment.work import Work
 
 ALPHAS = (-1.0, 0.0, 0.25, 0.5, 0.75, 1.0)
 MOST, PARSES = 0.25, 0.9
-"""The largest step that is taken unless one is asked for, and the share of sentences that must be well-formed behind it:
-larger steps make more mistakes and, drawn as hot as the harvest is, fewer sentences."""
+"""The largest step that is taken unless one is asked for, and the share of sentences that must be well-formed behind
+it. Larger steps make more mistakes and, drawn as hot as the harvest is, fewer sentences."""
 
 
 def base(work: Work) -> Figures:
