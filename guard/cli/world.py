@@ -55,7 +55,7 @@ def experiment(
 ) -> None:
     """Lesson, wrong-thinker, supervised harvest, training arms, elasticity: the whole loop, from nothing.
 
-    Some 25 CPU minutes a seed. Seeds are independent: several processes may take different ones of one folder.
+    Tens of CPU minutes a seed. Seeds are independent: several processes may take different ones of one folder.
     """
     try:
         from guard.world.experiment.bars import plain

@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from guard.world.experiment import arms, logged
+from guard.world.experiment import arms, examining, logged
 from guard.world.experiment.examining import EXPERT, HELD_OUT
 from guard.world.experiment.lab import Lab
 from guard.world.experiment.report_figures import read
@@ -36,7 +36,7 @@ def test_shares_are_those_of_the_mixture() -> None:
     assert f"{rest:.0%}".replace("%", " %") + " are corrections about what the model knows" in ROWS
     assert f"{arms.UNKNOWN:.0%}".replace("%", " %") + " are corrections about what it does not know" in ROWS
     assert f"{arms.CAUTION:.0%}".replace("%", " %") + " are cautious" in ROWS
-    assert f"of {logged.SAMPLES} samples" in ROWS
+    assert f"of {examining.SAMPLES} samples" in ROWS
     assert f"fewer than {logged.UNSURE_BELOW * 100:.0f} % agree" in ROWS
     assert f"Of an arm's rows {arms.REPLAY * 100:.0f} % are ordinary" in ROWS
     assert arms.SECOND_REPLAY == 0.8

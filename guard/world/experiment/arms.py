@@ -1,4 +1,4 @@
-"""The arms: the same model, the same number of steps, other rows.
+"""The arms: the same model, other rows; those that are compared take the same number of steps.
 
 Every arm starts from the policy model; a third of its rows are ordinary pre-training. Of the corrections, most are
 about people the model knows, and a share is about people it was never told of, where the correction is to say so.
@@ -20,6 +20,8 @@ from guard.world.experiment.work import Work
 from guard.world.learning import Sample
 
 RATE = 1.5e-3
+"""Learning rate of every arm but `preference` and `phase_two`."""
+
 REPLAY, SECOND_REPLAY = 0.35, 0.8
 """Share of the rows of an arm, and of the second phase, that are ordinary pre-training."""
 
@@ -38,7 +40,7 @@ def untrained_arm(work: Work) -> Figures:
 
 
 def masked(work: Work) -> Figures:
-    """The bad prefix is context, the correction is the target; then the second phase, with fewer corrections."""
+    """The bad prefix is context, the correction is the target."""
     model = work.lab.load("policy")
     known, unknown = _lessons(work)
     work.learn(model, mixed(work, one_of(known), one_of(unknown)), work.course(work.lab.scale.arm, 10, RATE))

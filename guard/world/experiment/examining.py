@@ -6,7 +6,8 @@ premise that was put into the model's reasoning, one forward pass each.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -25,7 +26,7 @@ HELD_OUT = "sea"
 TYPES = tuple(QUESTIONS)
 SEED = 77
 SAMPLES = 8
-"""k of the consistency over samples."""
+"""k of the consistency over samples, here and in the log's `known`."""
 
 Figures = dict[str, float]
 
@@ -97,8 +98,7 @@ class Exam:
             q for person in people for q in [self.speaker.world.ask("country", person, Random(SEED))] * SAMPLES
         ]
         said = [answer.sentences[:1] for answer in self.speaker.ask(questions, seed=SEED)]
-        groups = [said[start : start + SAMPLES] for start in range(0, len(said), SAMPLES)]
-        return [max(answers.count(one) for one in answers) / SAMPLES for answers in groups]
+        return [agreement(said[start : start + SAMPLES]) for start in range(0, len(said), SAMPLES)]
 
     def _named(self, name: str, answers: Sequence[Said]) -> Figures:
         return {
@@ -135,6 +135,11 @@ class Exam:
     def _believed(self, pairs: Sequence[tuple[str, str]]) -> float:
         encode = self.speaker.encode
         return _mean(log_probability(self.speaker.model, [(encode(context), encode(text)) for context, text in pairs]))
+
+
+def agreement(said: Sequence[Hashable]) -> float:
+    """The share of the most frequent one."""
+    return Counter(said).most_common(1)[0][1] / len(said)
 
 
 def auc(positive: Sequence[float], negative: Sequence[float]) -> float:

@@ -15,7 +15,7 @@ from guard.registry import LoadedPolicy
 from guard.store import Store
 from guard.world.corpus import prompt
 from guard.world.experiment import logged
-from guard.world.experiment.examining import Figures
+from guard.world.experiment.examining import Figures, agreement
 from guard.world.experiment.harvest import Harvester, supervision
 from guard.world.experiment.logged import KNOWS_AT, UNSURE_BELOW
 from guard.world.experiment.pool import Pool
@@ -129,7 +129,7 @@ def _knowledge(work: Work, model: Any) -> set[tuple[str, str]]:
         truth = world.state(world.chain(question.type, question.person)[0])
         if said.count(truth) >= KNOWS_AT * len(said):
             knows.add(_about(question))
-        elif logged.agreement(said) < UNSURE_BELOW:
+        elif agreement(said) < UNSURE_BELOW:
             unsure.add(_about(question))
     work.lab.keep_unsure(unsure)
     return knows

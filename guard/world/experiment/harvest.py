@@ -31,10 +31,9 @@ from guard.world.world import Question
 AT_ONCE = 512
 """Sessions that run at a time: as many as make a batch worth drawing."""
 
-
 WORDING = Interrupt(message="No, {correction}", unknown="No, {reason} I do not know that.")
-"""What guard puts in. The truth without a denial before it: behind "No, X was not born in W. X" a small model goes on
-with another name that it was taught to correct, and recovers the right answer a third of the time instead of half."""
+"""What guard puts in. The truth without a denial before it: behind "No, X was not born in W. X" a small model is seen
+to go on with another name, one that it was taught to correct."""
 
 
 def supervision(facts: Path, *, knows: bool, top: int) -> LoadedPolicy:

@@ -25,6 +25,7 @@ from guard.exporters.prompt_completion import PromptCompletion
 from guard.store import Store
 from guard.targets.tokens import IGNORED
 from guard.world.corpus import END, USER, prompt
+from guard.world.experiment.examining import SAMPLES
 from guard.world.experiment.harvest import WORDING
 from guard.world.experiment.sampling import Sampling, draw
 from guard.world.experiment.speech import IDK, Speaker
@@ -34,8 +35,6 @@ from guard.world.world import UNKNOWN_ANSWER, Premise, World
 KNOWS_AT, UNSURE_BELOW = 0.75, 0.6
 """Agreement with the truth from which the model counts as knowing, and with itself below which it is unsure."""
 
-SAMPLES = 8
-
 
 def sampled(speaker: Speaker, contexts: Sequence[str], seed: int) -> list[list[str]]:
     """`SAMPLES` sentences behind each context."""
@@ -44,11 +43,6 @@ def sampled(speaker: Speaker, contexts: Sequence[str], seed: int) -> list[list[s
     drawn = draw(speaker.model, prompts, Sampling(ends=stop | speaker.ends(), limit=32, seed=seed))
     said = [str(speaker.tokenizer.decode(text.ids)).strip() for text in drawn]
     return [said[start : start + SAMPLES] for start in range(0, len(said), SAMPLES)]
-
-
-def agreement(said: Sequence[str]) -> float:
-    """The share of the most frequent one."""
-    return max(said.count(one) for one in said) / len(said)
 
 
 def context_of(record: InterruptionRecord) -> str:

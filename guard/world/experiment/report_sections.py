@@ -33,7 +33,7 @@ _COUNTS = {
     "answers": "supervised answers",
     "interruptions": "interruptions",
     "distinct": "distinct interruptions",
-    "unknown": "interruptions about what the model does not know",
+    "unknown": "confirmed interruptions about what the model does not know",
     "confirmed": "interruptions confirmed in review",
     "rows": "rows of corrections (masked)",
     "clean_rows": "rows of whole turns (clean)",
