@@ -14,7 +14,11 @@ from guard.core.types import JSON, Closing, Evidence, Interruption, Summary
 VERSION = 1
 """Of the record format; raised when a field changes meaning."""
 
-Review = Literal["unreviewed", "confirmed", "rejected"]
+Review = Literal["unreviewed", "confirmed", "rejected", "disputed"]
+"""What reviewers make of guard's decision together; `disputed` where they disagree."""
+
+Ruling = Literal["confirmed", "rejected", "unsure"]
+"""What one reviewer makes of it. Of a statement that guard let pass, `rejected` says that it should not have."""
 
 Route = Literal["chat", "completions", "responses"]
 
@@ -53,6 +57,41 @@ class Provenance:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """What one reviewer said of one claim.
+
+    Attributes:
+        id: unique.
+        subject: an interruption's id, or ``{session}.{choice}#{segment}`` of a segment that was not interrupted.
+        session: the session it is of; it is forgotten with it.
+        at: unix seconds.
+        label: the kind of mistake in a word or two, or "".
+        reason, correction: what guard should have said, where the reviewer wrote it anew; else None.
+        note: for other reviewers.
+    """
+
+    id: str
+    subject: str
+    session: str
+    reviewer: str
+    at: float
+    ruling: Ruling
+    label: str = ""
+    reason: str | None = None
+    correction: str | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revision:
+    """What a reviewer would have guard say instead; None where guard's own words stand."""
+
+    label: str = ""
+    reason: str | None = None
+    correction: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InterruptionRecord:
     """An interruption as it is stored.
 
@@ -63,6 +102,7 @@ class InterruptionRecord:
         known: agreement of the policy model with the truth over k samples (0..1), or None where not measured.
         counterfactual: what the model would have written after the claim, where it was sampled.
         supervisor_tokens: tokens that model-based checks spent on the claim.
+        revised: what reviewers would have guard say instead.
     """
 
     interruption: Interruption
@@ -74,6 +114,7 @@ class InterruptionRecord:
     known: float | None = None
     counterfactual: str | None = None
     supervisor_tokens: int = 0
+    revised: Revision | None = None
     version: int = VERSION
 
 
