@@ -15,6 +15,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from guard.core.case import Case as Case  # part of the schema, though its own file
 from guard.core.fusion import Fusion
 from guard.core.types import Channel, Finding
 from guard.core.use import CheckUse
@@ -117,17 +118,6 @@ class Recording(_Model):
         """Whether the interruption of this id is in the share: the same for the same id, whoever asks."""
         place = int.from_bytes(hashlib.sha256(interruption.encode(errors="surrogatepass")).digest()[:8])
         return place < self.counterfactual * 2**64
-
-
-class Case(_Model):
-    """A case that proves the policy: `guard check` plays `text` to it and compares."""
-
-    name: str
-    text: str
-    channel: Literal["reasoning", "content"] = "reasoning"
-    evidence: tuple[str, ...] = ()
-    interrupted: tuple[str, ...] = ()
-    """The claims that must be interrupted, each a part of `text`, in order; none if empty."""
 
 
 class Policy(_Model):

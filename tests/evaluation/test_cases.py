@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from guard import registry
 from guard.checks import Resources
@@ -55,6 +56,85 @@ def test_a_case_that_does_not_hold_is_named(tmp_path: Path) -> None:
         "policy 'p', case 'too much': interrupted [], not ['Fine.']",
     ]
     assert said == []
+
+
+RECORD = ["Order A-4471-9902 was delivered on 3 May. The customer has asked for a refund of it."]
+
+
+def problems(tmp_path: Path, case: dict[str, Any]) -> list[str]:
+    """What `guard check` says of a policy with this case, without their names."""
+    path = tmp_path / "p.yaml"
+    checks: list[dict[str, Any]] = [{"check": "phrase", "phrases": [FINE, {"text": "ODD", "score": 0.6}]}]
+    watch: dict[str, Any] = {"reasoning": {}, "tool_calls": {}}
+    document: dict[str, Any] = {"name": "p", "watch": watch, "interrupt": {"cooldown_segments": 0}}
+    document |= {"checks": [*checks, {"check": "tool_arguments"}], "cases": [{"name": "c"} | case]}
+    path.write_text(yaml.safe_dump(document))
+    return [line.removeprefix("policy 'p', case 'c': ") for line in check_file(str(path), lambda _: None)]
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        {"text": "One. BAD two.", "expect": "interrupt"},
+        {"text": "One. BAD two.", "expect": "interrupt", "segment": "BAD two.", "reason": "That is WRONG"},
+        {"text": "One. Two. ODD.", "expect": "clean"},
+        {
+            "channel": "tool_calls",
+            "tool": "refund",
+            "text": '{"order_id": "A-4417-9902"}',
+            "evidence": RECORD,
+            "expect": "interrupt",
+            "reason": "A-4417-9902",
+        },
+    ],
+)
+def test_what_is_expected_holds(tmp_path: Path, case: dict[str, Any]) -> None:
+    assert problems(tmp_path, case) == []
+
+
+@pytest.mark.parametrize(
+    ("case", "problem"),
+    [
+        (
+            {"text": "One. BAD two.", "expect": "clean"},
+            "interrupted 'BAD two.' (phrase: 'that is wrong.'), not nothing",
+        ),
+        (
+            {"text": "One ODD. Two.", "expect": "interrupt", "segment": "One ODD."},
+            "interrupted nothing, not 'One ODD.'; phrase flagged at 0.60 (none)",
+        ),
+        (
+            {"text": "One. Two.", "expect": "interrupt"},
+            "interrupted nothing, not a statement; nothing was flagged",
+        ),
+        (
+            {"text": "BAD one. Two.", "expect": "interrupt", "segment": "Two."},
+            "interrupted 'BAD one.' (phrase: 'that is wrong.'), not 'Two.'",
+        ),
+        (
+            {"text": "BAD one.", "expect": "interrupt", "reason": "late"},
+            "interrupted 'BAD one.' (phrase: 'that is wrong.'), whose reason does not say 'late'",
+        ),
+    ],
+)
+def test_what_happened_instead_is_said(tmp_path: Path, case: dict[str, Any], problem: str) -> None:
+    assert problems(tmp_path, case) == [problem]
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        {"text": "BAD.", "expect": "clean", "interrupted": ["BAD."]},
+        {"text": "BAD.", "segment": "BAD."},
+        {"text": "BAD.", "expect": "clean", "reason": "x"},
+        {"text": "BAD.", "expect": "interrupt", "segment": "GOOD."},
+        {"text": "{}", "channel": "tool_calls"},
+        {"text": "BAD.", "tool": "refund"},
+    ],
+)
+def test_a_case_that_contradicts_itself_is_no_policy(tmp_path: Path, case: dict[str, Any]) -> None:
+    (problem,) = problems(tmp_path, case)
+    assert "case 'c': " in problem
 
 
 def test_a_configuration_is_held_to_its_backends_policies_and_facts(tmp_path: Path) -> None:
