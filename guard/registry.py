@@ -36,13 +36,14 @@ class LoadedPolicy:
     """A policy with its checks, ready to serve.
 
     `hash` is the SHA-256 of the policy's content, whatever its file looks like, calibrations and fusion included;
-    `specs` is what a session must know.
+    `specs` is what a session must know; `params` has the SHA-256 of each check's parameters.
     """
 
     policy: Policy
     checks: Mapping[str, Check]
     specs: Sequence[CheckSpec]
     hash: str
+    params: Mapping[str, str]
 
 
 def plugin(family: Family, name: str) -> Any:
@@ -139,7 +140,14 @@ def load_policy(policy: Policy, resources: Resources) -> LoadedPolicy:
         raise PolicyError(
             f"policy {policy.name!r}: a value in it, or in a file that it names, is nested too deep"
         ) from None
-    return LoadedPolicy(policy=policy, checks=checks, specs=specs, hash=hashlib.sha256(content.encode()).hexdigest())
+    params = {
+        use.check: _digest(json.dumps(use.model_dump(mode="json")["params"], sort_keys=True)) for use in policy.checks
+    }
+    return LoadedPolicy(policy=policy, checks=checks, specs=specs, hash=_digest(content), params=params)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _check(policy: Policy, use: CheckUse, resources: Resources) -> Check:

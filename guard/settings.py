@@ -5,12 +5,13 @@ Everything that can be set is here; nothing is read anywhere else. Secrets are n
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from guard.backends import Timeouts
 from guard.errors import ConfigError
@@ -76,11 +77,51 @@ class Policies(_Model):
     allowed: tuple[str, ...] = ("default", "observe", "strict", "retract", "off")
 
 
+class Redaction(_Model):
+    """What a library finds in texts of `record.prompts: redacted`, beyond guard's own patterns.
+
+    `entities`: what is looked for, in the library's words (PERSON, PHONE_NUMBER, ...); null: all that it finds of a
+    person. `model`: an installed spaCy package or a folder, which finds names and places; without one only what has a
+    form is found. `min_score`: how sure the library must be.
+    """
+
+    library: Literal["presidio"]
+    entities: Annotated[tuple[Annotated[str, Field(pattern="^[A-Z][A-Z0-9_]*$")], ...], Field(min_length=1)] | None = (
+        None
+    )
+    languages: Annotated[tuple[Annotated[str, Field(pattern="^[a-z]{2,3}$")], ...], Field(min_length=1)] = ("en",)
+    model: Annotated[str, Field(min_length=1)] | None = None
+    min_score: Annotated[float, Field(ge=0, le=1)] = 0.5
+
+
+class OwnPattern(_Model):
+    """A form of your own that is redacted: `<NAME_1>` stands for what `regex` matches."""
+
+    name: Annotated[str, Field(pattern="^[A-Z][A-Z0-9_]{0,31}$")]
+    regex: str
+
+    @field_validator("regex")
+    @classmethod
+    def _is_a_pattern(cls, value: str) -> str:
+        try:
+            pattern = re.compile(value)
+        except re.error as error:
+            raise ValueError(f"{value!r} is no regular expression: {error}") from None
+        if any(match[0] == "" for sample in ("", "a 0-") for match in pattern.finditer(sample)):
+            raise ValueError(f"{value!r} matches the empty text, thus everywhere; name at least one character")
+        return value
+
+
 class StoreSettings(_Model):
-    """Where the log is kept, and for how long; a retention of 0 keeps everything."""
+    """Where the log is kept, and for how long; a retention of 0 keeps everything.
+
+    `redaction` and `patterns` say what else leaves the texts of policies whose `record.prompts` is `redacted`.
+    """
 
     url: str = "sqlite:///guard.db"
     retention_days: Annotated[int, Field(ge=0)] = 90
+    redaction: Redaction | None = None
+    patterns: tuple[OwnPattern, ...] = ()
 
 
 class ServerSettings(_Model):
@@ -161,6 +202,7 @@ def _placed(settings: Settings, folder: Path) -> Settings:
     )
     return settings.model_copy(
         update={
+            "store": _placed_store(settings.store, folder),
             "facts": tuple(folder / fact for fact in settings.facts),
             "models": tuple(_placed_model(entry, folder) for entry in settings.models),
             "supervisor": settings.supervisor and _placed_options(settings.supervisor, folder),
@@ -168,6 +210,14 @@ def _placed(settings: Settings, folder: Path) -> Settings:
             "server": server,
         }
     )
+
+
+def _placed_store(store: StoreSettings, folder: Path) -> StoreSettings:
+    redaction = store.redaction
+    if redaction is None or redaction.model is None or not redaction.model.startswith(("./", "../")):
+        return store
+    placed = redaction.model_copy(update={"model": str(folder / redaction.model)})
+    return store.model_copy(update={"redaction": placed})
 
 
 def _placed_model(entry: ModelEntry, folder: Path) -> ModelEntry:

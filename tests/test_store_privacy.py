@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from guard.core.records import InterruptionRecord, Provenance, SessionRecord
@@ -19,6 +19,7 @@ from guard.store import Database, privacy
 from guard.store.codec import encode
 from guard.store.media import strip
 from guard.store.redactor import Redactor
+from tests.store_privacy.makers import BOTH, made
 
 SECRETS = {
     "EMAIL": "jane.roe@example.org",
@@ -95,7 +96,7 @@ def filled(kind: Any, secret: str) -> Any:
     return {int: 3, float: 0.5, bool: True}[kind]
 
 
-NAMES = {"id", "session", "model", "policy_model", "backend", "policy", "policy_hash", "check", "version"}
+NAMES = {"id", "session", "model", "policy_model", "backend", "policy", "policy_hash", "check", "checks", "version"}
 """Fields that name a thing of ours: no client's and no model's text."""
 
 
@@ -103,12 +104,13 @@ def stored(folder: Path) -> bytes:
     return b"".join(path.read_bytes() for path in folder.iterdir())
 
 
+@BOTH
 @pytest.mark.parametrize("prompts", ["redacted", "none"])
 @pytest.mark.parametrize("secret", SECRETS.values(), ids=SECRETS)
-def test_no_planted_secret_reaches_the_file(tmp_path: Path, prompts: privacy.Prompts, secret: str) -> None:
+def test_no_planted_secret_reaches_the_file(tmp_path: Path, prompts: privacy.Prompts, secret: str, maker: str) -> None:
     record = dataclasses.replace(filled(InterruptionRecord, secret), closing=None, version=1)
     session = dataclasses.replace(filled(SessionRecord, secret), version=1)
-    database = Database(f"sqlite:///{tmp_path}/guard.db")
+    database = Database(f"sqlite:///{tmp_path}/guard.db", redactor=made(maker))
     database.open()
     database.add_interruption(record, prompts)
     database.close_interruptions([filled(Closing, secret)])
@@ -134,19 +136,22 @@ def test_none_keeps_no_text_at_all() -> None:
         assert word not in encode(keep(filled(kind, word), "none", Redactor()))
 
 
+@BOTH
 @pytest.mark.parametrize(("kind", "secret"), SECRETS.items())
-def test_a_value_has_one_placeholder(kind: str, secret: str) -> None:
-    redactor = Redactor()
+def test_a_value_has_one_placeholder(kind: str, secret: str, maker: str) -> None:
+    redactor = made(maker)()
     assert redactor.text(f"a {secret} b {secret}, c") == f"a <{kind}_1> b <{kind}_1>, c"
     assert redactor.text(secret) == f"<{kind}_1>"
 
 
-def test_placeholders_tell_values_apart_and_forms_together() -> None:
-    redactor = Redactor()
+@BOTH
+def test_placeholders_tell_values_apart_and_forms_together(maker: str) -> None:
+    redactor = made(maker)()
     assert redactor.text("a@b.org c@d.org A@B.org") == "<EMAIL_1> <EMAIL_2> <EMAIL_1>"
     assert redactor.text("4111 1111 1111 1111 4111-1111-1111-1111") == "<CARD_1> <CARD_1>"
 
 
+@BOTH
 @pytest.mark.parametrize(
     "text",
     [
@@ -157,10 +162,11 @@ def test_placeholders_tell_values_apart_and_forms_together() -> None:
         "pages 100-200 and 555-1234",
     ],
 )
-def test_ordinary_numbers_stay(text: str) -> None:
-    assert Redactor().text(text) == text
+def test_ordinary_numbers_stay(text: str, maker: str) -> None:
+    assert made(maker)().text(text) == text
 
 
+@BOTH
 @pytest.mark.parametrize(
     ("text", "gone"),
     [
@@ -175,14 +181,16 @@ def test_ordinary_numbers_stay(text: str) -> None:
         ("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.abcdef", "abcdef"),
     ],
 )
-def test_other_forms_go(text: str, gone: str) -> None:
-    assert gone not in Redactor().text(text)
+def test_other_forms_go(text: str, gone: str, maker: str) -> None:
+    assert gone not in made(maker)().text(text)
 
 
+@BOTH
+@settings(deadline=None)  # the library's first text takes long
 @given(st.lists(st.sampled_from([*SECRETS.values(), "plain ", "a ", ". ", "é"]), max_size=8), st.data())
-def test_offsets_move_with_the_text(parts: list[str], data: st.DataObject) -> None:
+def test_offsets_move_with_the_text(maker: str, parts: list[str], data: st.DataObject) -> None:
     text = "".join(parts)
-    redacted = Redactor().read(text)
+    redacted = made(maker)().read(text)
     a = data.draw(st.integers(0, len(text)))
     b = data.draw(st.integers(a, len(text)))
     assert redacted.at(0) == 0
@@ -193,14 +201,15 @@ def test_offsets_move_with_the_text(parts: list[str], data: st.DataObject) -> No
         assert redacted.text[redacted.at(a) : redacted.at(b)] == text[a:b]
 
 
-def test_spans_of_claim_and_finding_are_moved() -> None:
+@BOTH
+def test_spans_of_claim_and_finding_are_moved(maker: str) -> None:
     kept, claim = "Write to a.long.name@example.org. ", "Or to b@c.de, she is 99 years old."
     start = claim.index("99")
     finding = Finding(score=1, start=start, end=start + 2)
     verdict = Verdict(segment=0, check="x", version="1", status="flagged", findings=(finding,))
     cut = interruption(kept, claim, " And more.", verdicts=(verdict,))
     record = InterruptionRecord(interruption=cut, provenance=provenance(), at=1.0, delay_s=0)
-    new = privacy.interruption(record, "redacted", Redactor()).interruption
+    new = privacy.interruption(record, "redacted", made(maker)()).interruption
     channel = new.kept["content"] + new.claim.text + new.discarded["content"]
     assert channel == "Write to <EMAIL_1>. Or to <EMAIL_2>, she is 99 years old. And more."
     assert channel[new.claim.start : new.claim.end] == new.claim.text
@@ -208,14 +217,16 @@ def test_spans_of_claim_and_finding_are_moved() -> None:
     assert new.claim.text[moved.start : moved.end] == "99"
 
 
-def test_a_value_across_the_claims_border_is_found() -> None:
+@BOTH
+def test_a_value_across_the_claims_border_is_found(maker: str) -> None:
     cut = interruption("mail jane@exam", "ple.org is hers.")
     record = InterruptionRecord(interruption=cut, provenance=provenance(), at=1.0, delay_s=0)
-    new = privacy.interruption(record, "redacted", Redactor()).interruption
+    new = privacy.interruption(record, "redacted", made(maker)()).interruption
     assert (new.kept["content"], new.claim.text) == ("mail <EMAIL_1>", " is hers.")
 
 
-def test_tokens_go_and_segments_stay_in_place() -> None:
+@BOTH
+def test_tokens_go_and_segments_stay_in_place(maker: str) -> None:
     text = "Mail a@b.org now. It is 12."
     segments = (
         Segment(id=1, channel="content", start=0, end=17, text=text[:17], attempt=0),
@@ -235,7 +246,7 @@ def test_tokens_go_and_segments_stay_in_place() -> None:
         unscanned=0,
     )
     record = SessionRecord(provenance=provenance(), ended=2.0, choices=(summary,), events=({"text": "a@b"},))
-    new = privacy.session(record, "redacted", Redactor())
+    new = privacy.session(record, "redacted", made(maker)())
     choice = new.choices[0]
     assert choice.text["content"] == "Mail <EMAIL_1> now. It is 12."
     for segment in choice.segments[:2]:
@@ -248,7 +259,7 @@ def test_tokens_go_and_segments_stay_in_place() -> None:
     claim = Claim(channel="content", start=0, end=3, text="abc", tokens=(Token(id=1, text="abc"),))
     cut = dataclasses.replace(interruption("", "abc"), claim=claim)
     old = InterruptionRecord(interruption=cut, provenance=provenance(), at=1.0, delay_s=0)
-    assert privacy.interruption(old, "redacted", Redactor()).interruption.claim.tokens == ()
+    assert privacy.interruption(old, "redacted", made(maker)()).interruption.claim.tokens == ()
 
 
 @pytest.mark.parametrize("prompts", ["redacted", "none"])

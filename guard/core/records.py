@@ -38,6 +38,7 @@ class Provenance:
         route: `chat`, `completions` (its one message is the raw prompt, rendered by no template) or `responses`.
         messages, tools: as the client sent them.
         parameters: the request's other fields (temperature, max_tokens, ...).
+        checks: the policy's checks, each with the SHA-256 of its parameters.
     """
 
     session: str
@@ -54,6 +55,7 @@ class Provenance:
     evidence: Evidence = field(default_factory=Evidence)
     parameters: Mapping[str, Any] = field(default_factory=dict)
     route: Route = "chat"
+    checks: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,9 +6,11 @@ means for the stream is the policy's `on_store_error`.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections import Counter
+from collections.abc import Awaitable
 from typing import Any
 
 from guard.core import events as ev
@@ -111,16 +113,36 @@ class Journal:
         return possible and recording.wants_counterfactual(interruption.id)
 
     async def close(self, usage: dict[str, Any]) -> None:
-        """The response is over: close its interruptions and write the session."""
+        """The response is over: close its interruptions, write the session and count it."""
         self.mark("finish")
-        try:
-            if self._closings:
-                await self._store.close_interruptions(self._closings)
-            if self._summaries and self._policy.mode != "off":
-                await self._add_session(usage)
-        except StoreError as error:
-            self._metrics.store_errors.labels("session").inc()
-            log.error("session %s could not be recorded: %s", self._provenance.session, error)
+        # All at once, so that the store can make one write of them; in this order.
+        work: list[Awaitable[object]] = [self._store.close_interruptions(self._closings)] if self._closings else []
+        if self._summaries and self._policy.mode != "off":
+            work += [self._tally(), self._add_session(usage)]
+        for result in await asyncio.gather(*work, return_exceptions=True):
+            if isinstance(result, StoreError):
+                self._metrics.store_errors.labels("session").inc()
+                log.error("session %s could not be recorded: %s", self._provenance.session, result)
+            elif isinstance(result, BaseException):
+                raise result
+
+    async def _tally(self) -> None:
+        """Count the response, whether it is stored or not."""
+        summaries = self._summaries.values()
+        await self._store.tally(
+            self._provenance.model,
+            self._provenance.policy,
+            at=time.time(),
+            responses=1,
+            interrupted=int(any(summary.interruptions for summary in summaries)),
+            segments=sum(len(summary.segments) for summary in summaries),
+            unscanned=sum(summary.unscanned for summary in summaries),
+            added_s=self._held_s(),
+        )
+
+    def _held_s(self) -> float:
+        """Seconds from the model's first text to the first that the client was sent, where it was streamed."""
+        return max(self.timings.get("first_emit", 0.0) - self.timings.get("first_delta", 0.0), 0.0)
 
     async def _add_session(self, usage: dict[str, Any]) -> None:
         ratio = self._policy.record.clean_per_interruption

@@ -17,13 +17,19 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import exc
+from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.pool import StaticPool
 
 from guard.errors import ConfigError, MissingExtra, StoreError
 
+_KNOWN = "sqlite:///FILE or postgresql://"
+
 BUSY_MS = 10_000
 """How long a SQLite writer waits for another process's write."""
+
+_CACHE_KB = 32_000
+"""Of a SQLite file's pages, in memory for each connection: the indexes of a large log stay there."""
 
 _WAY_OUT = (
     ("locked", "another process has been writing to it for long; try again"),
@@ -34,30 +40,45 @@ _WAY_OUT = (
     ("not a database", "the file is something else or damaged; name another one in `store.url`"),
     ("malformed", "the file is damaged; `sqlite3 FILE .recover` may save it"),
     ("no such table", "open the store first"),
+    ("undefined", "open the store first"),
+    ("does not exist", "create it, or open the store first"),
+    ("refused", "start the database, or name another one in `store.url`"),
+    ("closed the connection", "the database went away; try again"),
     ("unique", "a record of this id is already stored"),
     ("duplicate key", "a record of this id is already stored"),
 )
+
+
+class _Hinting(SQLiteCompiler):
+    """Writes out which index a table is read by (`Select.with_hint`), which SQLAlchemy leaves out for SQLite."""
+
+    def get_from_hint_text(self, table: sa.FromClause, text: str | None) -> str | None:
+        """The hint behind the table's name."""
+        return text
 
 
 def connect(url: str) -> sa.Engine:
     """An engine for a SQLAlchemy URL such as ``sqlite:///guard.db``; nothing is opened yet.
 
     Raises:
-        ConfigError: the URL is none, or names a database SQLAlchemy does not know.
+        ConfigError: the URL is none, or names a database other than SQLite and PostgreSQL.
         MissingExtra: the database's driver is not installed.
     """
     try:
-        parsed = make_url(url)
+        parsed = _with_driver(make_url(url))
         engine = sa.create_engine(parsed, hide_parameters=True, **_options(parsed))
     except exc.NoSuchModuleError:
-        raise ConfigError(f"store.url {name(url)!r}: no such database; use sqlite:/// or postgresql://") from None
+        raise ConfigError(f"store.url {name(url)!r}: no such database; use {_KNOWN}") from None
     except exc.ArgumentError:
         raise ConfigError("store.url is no database URL; write for example sqlite:///guard.db") from None
     except ImportError as error:
         raise MissingExtra(_missing(url, error)) from None
     if engine.dialect.name == "sqlite":
+        engine.dialect.statement_compiler = _Hinting
         sa.event.listen(engine, "connect", _prepare)
         sa.event.listen(engine, "begin", _begin)
+    else:
+        sa.event.listen(engine, "connect", _steady)
     return engine
 
 
@@ -78,6 +99,13 @@ def translated(url: str) -> Iterator[None]:
         raise StoreError(_told(url, error)) from error
 
 
+def _with_driver(url: URL) -> URL:
+    """The URL, with the driver that guard brings where it names none."""
+    if url.get_backend_name() not in ("sqlite", "postgresql"):
+        raise ConfigError(f"store.url {name(str(url))!r}: guard keeps no log in {url.drivername!r}; use {_KNOWN}")
+    return url.set(drivername="postgresql+psycopg") if url.drivername == "postgresql" else url
+
+
 def _options(url: URL) -> dict[str, Any]:
     if url.get_backend_name() != "sqlite":
         return {"pool_pre_ping": True}
@@ -88,24 +116,32 @@ def _options(url: URL) -> dict[str, Any]:
 
 
 def _missing(url: str, error: ImportError) -> str:
-    backend = make_url(url).get_backend_name()
-    extra = "postgres" if backend == "postgresql" else backend
-    return f"store.url {name(url)!r} needs {error.name!r}; pip install 'premise-guard[{extra}]'"
+    return f"store.url {name(url)!r} needs {error.name!r}; pip install 'premise-guard[postgres]'"
 
 
 def _told(url: str, error: exc.SQLAlchemyError) -> str:
     # The driver's own words only: SQLAlchemy's carry the statement.
     said = str(error.orig) if isinstance(error, exc.DBAPIError) else type(error).__name__
     way = next((way for sign, way in _WAY_OUT if sign in said.casefold()), "see `guard serve --help` for --store")
-    return f"store {name(url)!r}: {said.strip()}; {way}"
+    # Its first line only: PostgreSQL's next one may quote the row.
+    return f"store {name(url)!r}: {(said.strip().splitlines() or [''])[0]}; {way}"
 
 
 def _prepare(connection: Any, _record: Any) -> None:
     # The driver must not begin transactions by itself: `_begin` says which kind.
     connection.isolation_level = None
-    for pragma in (f"busy_timeout={BUSY_MS}", "secure_delete=ON"):
+    for pragma in (f"busy_timeout={BUSY_MS}", "secure_delete=ON", f"cache_size=-{_CACHE_KB}"):
         connection.execute(f"PRAGMA {pragma}").close()
     _write_ahead(connection)
+
+
+def _steady(connection: Any, _record: Any) -> None:
+    """A page of a large log is a few milliseconds' work, which its planner takes for seconds' and prepares for."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET jit = off")
+        cursor.execute("SET max_parallel_workers_per_gather = 0")
+        cursor.execute("SET work_mem = '32MB'")
+    connection.commit()
 
 
 def _write_ahead(connection: Any) -> None:

@@ -1,8 +1,12 @@
 """Finds what identifies or authorises someone in a text and puts a stable placeholder in its place.
 
 Knows patterns, not people: e-mail addresses, telephone and card numbers, account numbers, IP addresses, keys,
-passwords and inline data are found by their form; a name or a street is not. Knows nothing of records. Rules:
+passwords and inline data are found by their form; a name or a street is not, unless a `Finder` (see `people`)
+finds it. Knows nothing of records. Rules:
 
+- Values that overlap are one, of the kind of the one that starts first; where several start and end together,
+  the patterns here come before a finder's.
+- A text that a finder cannot judge is withheld whole, never written as it is.
 - One value, one placeholder, for as long as the redactor lives (one session): `<EMAIL_1>` says what it was
   and which one.
 - Every replacement is remembered by position, so that offsets into the old text can be moved.
@@ -13,10 +17,19 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
-from typing import Any
+from typing import Any, TypeAlias
+
+Hit: TypeAlias = tuple[int, int, str]
+"""Where a value stands (start, end) and its kind, such as "PERSON"."""
+
+Finder: TypeAlias = Callable[[str], Sequence[Hit] | None]
+"""What else identifies someone in a text, the surest first; None where it could not be judged."""
+
+WITHHELD = "<WITHHELD>"
+"""Stands for a text that no finder could judge."""
 
 _OCTET = r"(?:25[0-5]|2[0-4]\d|1?\d?\d)"
 _KEY_FORMS = (
@@ -62,6 +75,7 @@ _FORMS = (
 )
 _SECRETS = tuple((kind, cues, re.compile(pattern)) for kind, cues, pattern in _FORMS)
 _NOT_DIGIT = re.compile(r"\D")
+_WORD = re.compile(r"[a-z_]{1,32}")
 
 
 def _luhn(text: str) -> bool:
@@ -87,26 +101,31 @@ def _address(text: str) -> bool:
 _VALID = {"CARD": _luhn, "IBAN": _mod97, "IP": _address}
 
 
-def _found(text: str) -> list[tuple[int, int, str]]:
-    """Where values stand (start, end, kind), in order and apart: those that overlap are one."""
-    hits = sorted(
-        (*match.span("v"), order)
-        for order, (kind, cues, pattern) in enumerate(_SECRETS)
+def _secrets(text: str) -> list[Hit]:
+    return [
+        (*match.span("v"), kind)
+        for kind, cues, pattern in _SECRETS
         if any(cue in text for cue in cues)
         for match in pattern.finditer(text)
         if kind not in _VALID or _VALID[kind](match["v"])
-    )
-    apart: list[tuple[int, int, str]] = []
-    for start, end, order in hits:
+    ]
+
+
+def _apart(hits: Sequence[Hit]) -> list[Hit]:
+    """The hits in the text's order, those that overlap as one."""
+    apart: list[Hit] = []
+    for start, end, kind in sorted(hits, key=lambda hit: hit[:2]):
         if apart and start < apart[-1][1]:
             apart[-1] = (apart[-1][0], max(end, apart[-1][1]), apart[-1][2])
         else:
-            apart.append((start, end, _SECRETS[order][0]))
+            apart.append((start, end, kind))
     return apart
 
 
 def _same(kind: str, value: str) -> str:
-    return _NOT_DIGIT.sub("", value) if kind in ("PHONE", "CARD") else value.casefold() if kind == "EMAIL" else value
+    if kind in ("PHONE", "CARD"):
+        return _NOT_DIGIT.sub("", value)
+    return " ".join(value.split()).casefold() if kind in ("EMAIL", "PERSON", "LOCATION") else value
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,26 +149,21 @@ class Redacted:
 
 
 class Redactor:
-    """The placeholders of one session."""
+    """The placeholders of one session; `find` finds what the patterns here do not."""
 
-    __slots__ = ("_counts", "_names")
+    __slots__ = ("_counts", "_find", "_names")
 
-    def __init__(self) -> None:
+    def __init__(self, find: Finder | None = None) -> None:
+        self._find = find
         self._names: dict[tuple[str, str], str] = {}
         self._counts: Counter[str] = Counter()
 
     def read(self, text: str) -> Redacted:
         """Redact one text and remember where."""
-        parts: list[str] = []
-        changes: list[tuple[int, int, int, int]] = []
-        old = new = 0
-        for start, end, kind in _found(text):
-            put = self._placeholder(kind, text[start:end])
-            parts += [text[old:start], put]
-            new += start - old + len(put)
-            changes.append((start, end, new - len(put), new))
-            old = end
-        return Redacted("".join([*parts, text[old:]]), tuple(changes))
+        others = self._find(text) if self._find and text else ()
+        if others is None:
+            return Redacted(WITHHELD, ((0, len(text), 0, len(WITHHELD)),))
+        return self._replaced(text, [*_secrets(text), *others])
 
     def text(self, text: str) -> str:
         """Redact one text."""
@@ -166,13 +180,32 @@ class Redactor:
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, Mapping):
-            return {self.text(str(key)): self.tree(item) for key, item in value.items()}
+            return {self._word(str(key)): self._item(str(key), item) for key, item in value.items()}
         if isinstance(value, (list, tuple)):
             return [self.tree(item) for item in value]
         if isinstance(value, int) and not isinstance(value, bool):
             digits = str(value)
             return value if (safe := self.text(digits)) == digits else safe
         return value
+
+    def _item(self, key: str, value: Any) -> Any:
+        return self._word(value) if key in ("role", "type") and isinstance(value, str) else self.tree(value)
+
+    def _word(self, text: str) -> str:
+        """Redact a name of the chat format. A model that takes `role` for a person must not undo a message."""
+        return self._replaced(text, _secrets(text)).text if _WORD.fullmatch(text) else self.text(text)
+
+    def _replaced(self, text: str, hits: Sequence[Hit]) -> Redacted:
+        parts: list[str] = []
+        changes: list[tuple[int, int, int, int]] = []
+        old = new = 0
+        for start, end, kind in _apart(hits):
+            put = self._placeholder(kind, text[start:end])
+            parts += [text[old:start], put]
+            new += start - old + len(put)
+            changes.append((start, end, new - len(put), new))
+            old = end
+        return Redacted("".join([*parts, text[old:]]), tuple(changes))
 
     def _placeholder(self, kind: str, value: str) -> str:
         key = (kind, _same(kind, value))

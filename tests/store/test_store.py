@@ -9,89 +9,17 @@ import subprocess
 import sys
 import textwrap
 import threading
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import event
 
-from guard.core.records import InterruptionRecord, Provenance, SessionRecord
-from guard.core.types import Claim, Closing, Interruption, Summary, Verdict
+from guard.core.records import InterruptionRecord
+from guard.core.types import Closing
 from guard.errors import ConfigError, MissingExtra, StoreError
 from guard.store import Database, Filter, Store, owner
-
-
-def provenance(session: str = "s1", **changes: Any) -> Provenance:
-    source = Provenance(
-        session=session,
-        started=1.0,
-        conversation="c",
-        user="u",
-        model="m",
-        policy_model="pm",
-        backend="scripted",
-        policy="default",
-        policy_hash="h",
-        messages=[{"role": "user", "content": "hello"}],
-    )
-    return dataclasses.replace(source, **changes)
-
-
-def interruption(number: int, session: str = "s1", **changes: Any) -> InterruptionRecord:
-    cut = Interruption(
-        id=f"{session}.0.{number}",
-        choice=0,
-        number=number,
-        attempt=0,
-        correct="interrupt",
-        late=False,
-        claim=Claim(channel="reasoning", start=5, end=11, text="claim."),
-        kept={"reasoning": "kept "},
-        discarded={},
-        put_in=" No.",
-        reason="r",
-        correction="c",
-        check=changes.pop("check", "phrase"),
-        verdicts=(),
-        delay=0,
-        tokens_wasted=0,
-    )
-    source = provenance(session, policy=changes.pop("policy", "default"))
-    record = InterruptionRecord(interruption=cut, provenance=source, at=float(number), delay_s=0.1)
-    return dataclasses.replace(record, **changes)
-
-
-def session(name: str, *, flagged: bool, **changes: Any) -> SessionRecord:
-    verdict = Verdict(segment=0, check="x", version="1", status="flagged" if flagged else "clean")
-    summary = Summary(
-        choice=0,
-        finish_reason="stop",
-        segments=(),
-        verdicts=(verdict,),
-        text={"content": "hi"},
-        interruptions=int(flagged),
-        discarded_tokens=0,
-        unscanned=0,
-    )
-    return SessionRecord(provenance=provenance(name, **changes), ended=2.0, choices=(summary,))
-
-
-def closed(key: str) -> Closing:
-    return Closing(id=key, outcome="corrected", continuation="token_exact", followed=" Right.", complete=True)
-
-
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/guard.db"
-
-
-@pytest.fixture
-async def store(url: str) -> AsyncIterator[Store]:
-    store = Store(url, clock=lambda: 1e6)
-    await store.open()
-    yield store
-    await store.close()
+from tests.store.records import closed, interruption, provenance, session
 
 
 async def test_an_interruption_is_opened_closed_and_reviewed(store: Store) -> None:
@@ -206,24 +134,10 @@ async def test_what_was_kept_is_counted_on_the_next_start(store: Store, url: str
     await again.close()
 
 
-async def test_purge_forgets(store: Store, tmp_path: Path) -> None:
-    for n in range(520):
-        store.database.add_interruption(interruption(n, counterfactual=f"unforgettable{n}"))
-    await store.add_session(session("old", flagged=True))
-    await store.add_session(session("new", flagged=True, started=2000.0))
-    assert await store.purge(older_than=519.0) == 520
-    assert await store.count() == 1
-    assert await store.session("old") is None
-    assert await store.session("new") is not None
-    left = b"".join(path.read_bytes() for path in tmp_path.iterdir())
-    assert b"unforgettable519" in left
-    assert b"unforgettable518" not in left
-
-
 CHILD = """
     import dataclasses, os, sys
-    sys.path.insert(0, {tests!r})
-    from test_store import interruption, closed
+    sys.path.insert(0, {root!r})
+    from tests.store.records import interruption, closed
     from guard.store import Database
     database = Database({url!r})
     database.open()
@@ -232,7 +146,7 @@ CHILD = """
 
 
 def child(url: str, work: str) -> subprocess.Popen[str]:
-    code = textwrap.dedent(CHILD).format(tests=str(Path(__file__).parent), url=url, work=work)
+    code = textwrap.dedent(CHILD).format(root=str(Path(__file__).parents[2]), url=url, work=work)
     return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True)
 
 
@@ -346,8 +260,10 @@ async def test_a_store_in_memory_is_one_store() -> None:
     ("url", "error", "words"),
     [
         ("guard.db", ConfigError, "no database URL"),
-        ("oracle9://h/x", ConfigError, "no such database"),
-        ("postgresql+psycopg://bob:hunter2@h/x", MissingExtra, r"premise-guard\[postgres\]"),
+        ("oracle9://bob:hunter2@h/x", ConfigError, "guard keeps no log in 'oracle9'"),
+        ("mysql://bob:hunter2@h/x", ConfigError, "use sqlite:///FILE or postgresql://"),
+        ("postgresql+psycopg3://bob:hunter2@h/x", ConfigError, "no such database"),
+        ("postgresql+pg8000://bob:hunter2@h/x", MissingExtra, r"premise-guard\[postgres\]"),
     ],
 )
 def test_a_url_that_cannot_be_used(url: str, error: type[Exception], words: str) -> None:

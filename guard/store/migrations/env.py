@@ -1,0 +1,8 @@
+"""Run by alembic: the migrations, on the connection and in the transaction that the store gives."""
+
+from __future__ import annotations
+
+from alembic import context
+
+context.configure(connection=context.config.attributes["connection"], transactional_ddl=True)
+context.run_migrations()
