@@ -7,7 +7,8 @@ Knows interruption records and, where one is given, the target model's tokenizer
 - Only what a reviewer confirmed, and only turns that reached their end and in which nothing else was flagged or left
   unscanned. Whether something that no check flags is wrong is the reviewer's to see.
 - No flagged claim is a target in any row: one that the turn repeats gives no row.
-- Where the model does not know the truth and was told it, what followed rests on that: no row.
+- Where the model does not know the truth and was told it, what followed rests on that: no row. Nor is there one where
+  a reviewer would have guard say something else.
 - What the client sent as the beginning of the turn is context.
 - What cannot become a row is counted in `skipped`, by reason.
 """
@@ -23,12 +24,11 @@ from guard.core.policy import Policy
 from guard.core.records import InterruptionRecord
 from guard.exporters import Row
 from guard.targets.example import Example, Open, build_instead
-from guard.targets.rendering import demand_template, render
+from guard.targets.rendering import demand_template
 from guard.targets.repeats import repeats
-from guard.targets.rows import Stretch, asked, context_pieces, joined_text, of_target, origin, spanned, target_pieces
+from guard.targets.rows import Stretch, asked, of_target, origin, spanned, token_row
 from guard.targets.selection import counted, select
-from guard.targets.tokens import encode, labelled
-from guard.targets.wording import Target, does_not_know
+from guard.targets.wording import Target, does_not_know, words
 
 
 class Clean:
@@ -69,6 +69,8 @@ class Clean:
             return "something else was flagged or unscanned"
         if any(does_not_know(record) and record.interruption.correction for record in turn):
             return "model does not know"
+        if any(words(record).edited for record in turn):
+            return "reworded by a reviewer"
         examples: list[Example] = []
         for record in turn:
             example = build_instead(record, self._policy)
@@ -82,7 +84,8 @@ class Clean:
         about = origin(turn[-1]) | {"corrections": len(turn), "ended": True}
         if tokenizer is None:
             return about | asked(last) | spanned(stretches)
-        row = _token_row(last, stretches, tokenizer)
+        opened = _opened(last, stretches)
+        row = opened if isinstance(opened, str) else token_row(opened, tokenizer)
         return row if isinstance(row, str) else about | row
 
 
@@ -137,20 +140,6 @@ def _replaced(channel: Open, text: str, at: int, earlier: Sequence[Example]) -> 
         parts += [Stretch(channel, example.target.put_in, "injected", True)]
         at = start + len(was)
     return [*parts, Stretch(channel, text[at:], "kept", True)]
-
-
-def _token_row(last: Example, stretches: Sequence[Stretch], tokenizer: Any) -> dict[str, Any] | str:
-    opened = _opened(last, stretches)
-    if isinstance(opened, str):
-        return opened
-    rendered = render(opened, tokenizer)
-    if rendered is None:
-        return "chat template"
-    wanted = target_pieces(opened.target, rendered)
-    tokens = encode((*context_pieces(opened, rendered), *wanted), tokenizer)
-    if tokens is None:
-        return "not text-exact"
-    return {"prompt": rendered.prompt, "completion": joined_text(wanted)} | labelled(*tokens)
 
 
 def _opened(last: Example, stretches: Sequence[Stretch]) -> Example | str:

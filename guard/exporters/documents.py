@@ -28,7 +28,7 @@ from guard.targets.repeats import places, repeats
 from guard.targets.rows import origin
 from guard.targets.selection import counted, select
 from guard.targets.tokens import Piece, encode, labelled
-from guard.targets.wording import does_not_know
+from guard.targets.wording import does_not_know, words
 
 LATER = (
     'Somebody put this to an assistant: "{question}" The assistant began well enough. Then, {where}, it put down: '
@@ -158,7 +158,8 @@ def _sentences(example: Example, fields: Mapping[str, str]) -> Iterator[str]:
     """The wordings of this account."""
     cut = example.record.interruption
     yield _drawn(_openings(example) if fields["question"] else UNASKED, cut.id)
-    yield _drawn(FALSE if cut.correction and not does_not_know(example.record) else UNKNOWN, cut.id)
+    corrected = words(example.record).correction and not does_not_know(example.record)
+    yield _drawn(FALSE if corrected else UNKNOWN, cut.id)
     if fields["followed"]:
         yield _drawn(WENT_ON, cut.id)
     if fields["answer"]:

@@ -7,11 +7,9 @@ Knows interruption records and, where one is given, the target model's tokenizer
   to go on from.
 - `before` the claim: chosen is the true statement in its place and what followed, rejected the claim.
 - Chosen never repeats the claim and never equals rejected.
-- TRL's DPO trainer reads rows as plain text. It writes an end-of-sequence token behind chosen and rejected, so with a
-  tokenizer only turns that reached their end give a row (rejected gets one too, wherever it was cut off). It lets the
-  tokenizer add its start token, so the template's own is left out of `prompt`. It reads control tokens wherever they
-  are spelt, and splits the text where the tokens of `prompt` and of the whole part. So a row is written only if its
-  tokens decode to its text, those of `prompt` are a prefix, and neither a model nor guard spelt a control token.
+- TRL's DPO trainer reads rows as plain text (`guard.targets.texts`). It writes an end-of-sequence token behind chosen
+  and rejected, so with a tokenizer only turns that reached their end give a row (rejected gets one too, wherever it was
+  cut off).
 - What cannot become a row is counted in `skipped`, by reason.
 """
 
@@ -27,21 +25,11 @@ from guard.core.records import InterruptionRecord
 from guard.errors import ConfigError
 from guard.exporters import Row
 from guard.targets.example import Example, build, build_instead
-from guard.targets.rendering import demand_template, render
-from guard.targets.rows import (
-    Stretch,
-    asked,
-    before_claim,
-    joined_text,
-    of_target,
-    origin,
-    spanned,
-    target_pieces,
-    through_claim,
-)
+from guard.targets.rendering import demand_template
+from guard.targets.rows import Stretch, asked, before_claim, of_target, origin, spanned, through_claim
 from guard.targets.selection import counted, select
-from guard.targets.tokens import spells
-from guard.targets.wording import Target
+from guard.targets.texts import plain
+from guard.targets.wording import Target, uncut
 
 Place = Literal["after", "before"]
 
@@ -104,10 +92,10 @@ class Preference:
         example = (build if self._place == "after" else build_instead)(record, self._policy)
         if isinstance(example, str):
             return example
-        rejected = _uncut(record) if self._place == "after" else Target(put_in="", followed=cut.claim.text)
+        rejected = uncut(record) if self._place == "after" else Target(put_in="", followed=cut.claim.text)
         if not (rejected.followed + rejected.answer).strip():
             return "nothing to reject"
-        if _said(example.target) == _said(rejected):
+        if example.target.said == rejected.said:
             return "chosen equals rejected"
         return example, rejected
 
@@ -125,65 +113,12 @@ class Preference:
 plugin = Preference()
 
 
-def _uncut(record: InterruptionRecord) -> Target:
-    """What the model wrote behind the claim, or what it would have written where there is more of that."""
-    cut = record.interruption
-    followed = cut.discarded.get(cut.claim.channel, "")
-    answer = cut.discarded.get("content", "") if cut.claim.channel == "reasoning" else ""
-    if len((followed + answer).strip()) < len((record.counterfactual or "").strip()):
-        # A check that answers at once leaves a word or two of what was cut off.
-        followed, answer = record.counterfactual or "", ""
-    return Target(put_in="", followed=followed, answer=answer)
-
-
-def _said(target: Target) -> tuple[str, str]:
-    return (target.put_in + target.followed).strip(), target.answer.strip()
-
-
 def _texts(example: Example, wrong: Target, tokenizer: Any) -> dict[str, Any] | str:
     """The row as TRL's text columns, or why it would not be read as it is meant."""
     if not example.target.end:
         return "turn not complete"
-    one, other = render(example, tokenizer), render(replace(example, target=wrong), tokenizer)
-    if one is None or other is None or one.prompt != other.prompt:
-        return "chat template"
-    prompt = _without_start(one.prompt, tokenizer)
-    chosen = joined_text(target_pieces(example.target, one))
-    rejected = joined_text(target_pieces(wrong, other))
-    if _spells_control((example.open_text, *_parts(example.target), *_parts(wrong)), tokenizer):
-        return "control token in the text"
-    problem = _misread(prompt, (chosen, rejected), tokenizer)
-    return problem or {"prompt": prompt, "chosen": chosen, "rejected": rejected}
-
-
-def _parts(target: Target) -> tuple[str, str, str]:
-    return target.put_in, target.followed, target.answer
-
-
-def _without_start(prompt: str, tokenizer: Any) -> str:
-    """The prompt without the start token that the tokenizer adds by itself."""
-    start = tokenizer.bos_token
-    adds = start is not None and tokenizer("")["input_ids"][:1] == [tokenizer.bos_token_id]
-    return prompt.removeprefix(start) if adds else prompt
-
-
-def _spells_control(texts: Iterable[str], tokenizer: Any) -> bool:
-    control = [str(token) for token in tokenizer.added_tokens_decoder.values() if token.special]
-    return any(token in text for text in texts for token in control)
-
-
-def _misread(prompt: str, completions: Iterable[str], tokenizer: Any) -> str:
-    """Why TRL's tokens of the row would not be its text in two parts; "" if they are."""
-    start, end = tokenizer.bos_token or "", tokenizer.eos_token or ""
-    try:
-        asked_ids = tokenizer(prompt)["input_ids"]
-        for completion in completions:
-            text = prompt + completion.removesuffix(end) + end
-            ids = tokenizer(text)["input_ids"]
-            if not (spells(ids, text, tokenizer) or spells(ids, start + text, tokenizer)):
-                return "not text-exact"
-            if ids[: len(asked_ids)] != asked_ids:
-                return "tokens merge"
-    except (UnicodeError, TypeError):
-        return "not text-exact"  # a lone surrogate, which no tokenizer takes
-    return ""
+    told = plain((example, replace(example, target=wrong)), tokenizer)
+    if isinstance(told, str):
+        return told
+    prompt, (chosen, rejected) = told
+    return {"prompt": prompt, "chosen": chosen, "rejected": rejected}

@@ -19,20 +19,10 @@ from typing import Any
 from guard.core.policy import Policy
 from guard.core.records import InterruptionRecord
 from guard.exporters import Row
-from guard.targets.example import Example, build
-from guard.targets.rendering import demand_template, render
-from guard.targets.rows import (
-    asked,
-    context_pieces,
-    joined_text,
-    of_target,
-    origin,
-    spanned,
-    target_pieces,
-    through_claim,
-)
+from guard.targets.example import build
+from guard.targets.rendering import demand_template
+from guard.targets.rows import asked, of_target, origin, spanned, through_claim, token_row
 from guard.targets.selection import counted, select
-from guard.targets.tokens import encode, labelled
 
 
 class PromptCompletion:
@@ -76,19 +66,8 @@ class PromptCompletion:
         if tokenizer is None:
             turn = spanned([*through_claim(example), *of_target(example.channel, example.target)])
             return about | asked(example) | turn
-        row = _token_row(example, tokenizer)
+        row = token_row(example, tokenizer)
         return row if isinstance(row, str) else about | row
 
 
 plugin = PromptCompletion()
-
-
-def _token_row(example: Example, tokenizer: Any) -> dict[str, Any] | str:
-    rendered = render(example, tokenizer)
-    if rendered is None:
-        return "chat template"
-    wanted = target_pieces(example.target, rendered)
-    tokens = encode((*context_pieces(example, rendered), *wanted), tokenizer)
-    if tokens is None:
-        return "not text-exact"
-    return {"prompt": rendered.prompt, "completion": joined_text(wanted)} | labelled(*tokens)

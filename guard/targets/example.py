@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from guard.core.policy import Policy
-from guard.core.records import InterruptionRecord
+from guard.core.records import InterruptionRecord, Provenance
 from guard.core.types import Closing
 from guard.targets.wording import Target, after, instead
 
@@ -25,14 +25,14 @@ Open = Literal["reasoning", "content"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Example:
-    """What a row is made of: `messages` and the open turn as context, and the target.
+class Turn:
+    """An unfinished turn behind its conversation, and what is to come in it.
 
-    `reasoning` and `content` are the turn so far; `begun` is how much of each (in characters) the client sent as the
-    beginning of the turn.
+    `source` says how the conversation was asked; `reasoning` and `content` are the turn so far; `begun` is how much of
+    each (in characters) the client sent as the beginning of the turn.
     """
 
-    record: InterruptionRecord
+    source: Provenance
     messages: Sequence[Mapping[str, Any]]
     reasoning: str
     content: str
@@ -51,6 +51,13 @@ class Example:
         return self.reasoning if self.thinking else self.content
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Example(Turn):
+    """What a row is made of: the conversation and the open turn as context, and the target."""
+
+    record: InterruptionRecord
+
+
 class _Before(NamedTuple):
     """The context up to the claim."""
 
@@ -67,10 +74,7 @@ def build(record: InterruptionRecord, policy: Policy) -> Example | str:
     before = _before(record)
     if isinstance(before, str):
         return before
-    claim = record.interruption.claim.text
-    reasoning = before.reasoning + claim if before.channel == "reasoning" else before.reasoning
-    content = before.content + claim if before.channel == "content" else before.content
-    return _example(record, before, reasoning, content, after(record, before.closing, policy))
+    return _example(record, before, after(record, before.closing, policy), behind=True)
 
 
 def build_instead(record: InterruptionRecord, policy: Policy) -> Example | str:
@@ -78,19 +82,25 @@ def build_instead(record: InterruptionRecord, policy: Policy) -> Example | str:
     before = _before(record)
     if isinstance(before, str):
         return before
-    return _example(record, before, before.reasoning, before.content, instead(record, before.closing, policy))
+    return _example(record, before, instead(record, before.closing, policy), behind=False)
 
 
-def _example(
-    record: InterruptionRecord, before: _Before, reasoning: str, content: str, target: Target | str
-) -> Example | str:
+def build_wrong(record: InterruptionRecord, wrong: Target, *, behind: bool) -> Example | str:
+    """The example of what is not to be learnt, `behind` the claim or where it began; or why there is none."""
+    before = _before(record)
+    return before if isinstance(before, str) else _example(record, before, wrong, behind=behind)
+
+
+def _example(record: InterruptionRecord, before: _Before, target: Target | str, *, behind: bool) -> Example | str:
     if isinstance(target, str):
         return target
+    claim = record.interruption.claim.text if behind else ""
     return Example(
         record=record,
+        source=record.provenance,
         messages=before.messages,
-        reasoning=reasoning,
-        content=content,
+        reasoning=before.reasoning + claim if before.channel == "reasoning" else before.reasoning,
+        content=before.content + claim if before.channel == "content" else before.content,
         channel=before.channel,
         target=target,
         begun=before.begun,
@@ -110,7 +120,7 @@ def _before(record: InterruptionRecord) -> _Before | str:
     reasoning, content = cut.kept.get("reasoning", ""), cut.kept.get("content", "")
     if cut.claim.channel == "reasoning":
         content = ""
-    given = _conversation(record.provenance.messages)
+    given = conversation(record.provenance.messages)
     if isinstance(given, str):
         return given
     messages, thought, said = given
@@ -120,7 +130,7 @@ def _before(record: InterruptionRecord) -> _Before | str:
     return _Before(messages, reasoning, content, cut.claim.channel, begun, closing)
 
 
-def _conversation(messages: Sequence[Any]) -> tuple[Sequence[Mapping[str, Any]], str, str] | str:
+def conversation(messages: Sequence[Any]) -> tuple[Sequence[Mapping[str, Any]], str, str] | str:
     """The messages before the turn, contents as text, and the turn's beginning; or why they cannot be used.
 
     An unfinished assistant turn that the client sent is the beginning of the turn, not a message before it.

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from guard.errors import ConfigError
-from guard.targets.example import Example
+from guard.targets.example import Turn
 
 _TAGS = (("<think>", "</think>"), ("[THINK]", "[/THINK]"), ("<thinking>", "</thinking>"))
 _OPTIONS = ("enable_thinking", "thinking", "reasoning_effort")
@@ -44,15 +44,15 @@ def demand_template(tokenizer: Any) -> None:
         raise ConfigError(f"tokenizer {name!r} has no chat template; name that of a chat model")
 
 
-def render(example: Example, tokenizer: Any) -> Rendered | None:
-    """The example's conversation and turn, or None where the template takes neither way."""
+def render(turn: Turn, tokenizer: Any) -> Rendered | None:
+    """The conversation and the turn, or None where the template takes neither way."""
     from jinja2 import TemplateError
 
-    for way in (_continued, _opened) if example.open_text.strip() else (_opened,):
+    for way in (_continued, _opened) if turn.open_text.strip() else (_opened,):
         try:
-            prompt = way(example, tokenizer)
-            close, end = _seams(example, tokenizer)
-            whole = _whole(prompt, example, tokenizer)
+            prompt = way(turn, tokenizer)
+            close, end = _seams(turn, tokenizer)
+            whole = _whole(prompt, turn, tokenizer)
         except (TemplateError, ValueError, TypeError):
             # A template may refuse a conversation, or a final message that it would change.
             continue
@@ -61,40 +61,40 @@ def render(example: Example, tokenizer: Any) -> Rendered | None:
     return None
 
 
-def _whole(prompt: str, example: Example, tokenizer: Any) -> bool:
+def _whole(prompt: str, turn: Turn, tokenizer: Any) -> bool:
     """Whether the turn stands in the prompt as it was: a template may drop reasoning, or change what is open."""
-    if not prompt.endswith(example.open_text):
+    if not prompt.endswith(turn.open_text):
         return False
-    thought = "" if example.thinking else example.reasoning.strip()
+    thought = "" if turn.thinking else turn.reasoning.strip()
     # The conversation may say the same.
-    return thought in prompt.removeprefix(_apply(example, tokenizer, example.messages)) if thought else True
+    return thought in prompt.removeprefix(_apply(turn, tokenizer, turn.messages)) if thought else True
 
 
-def _continued(example: Example, tokenizer: Any) -> str:
-    turn = {"role": "assistant", "content": example.content}
-    if example.reasoning:
-        turn["reasoning_content"] = example.reasoning
-    final = "reasoning_content" if example.thinking else True
-    return _apply(example, tokenizer, [*example.messages, turn], continue_final_message=final)
+def _continued(turn: Turn, tokenizer: Any) -> str:
+    message = {"role": "assistant", "content": turn.content}
+    if turn.reasoning:
+        message["reasoning_content"] = turn.reasoning
+    final = "reasoning_content" if turn.thinking else True
+    return _apply(turn, tokenizer, [*turn.messages, message], continue_final_message=final)
 
 
-def _opened(example: Example, tokenizer: Any) -> str:
-    prompt = _apply(example, tokenizer, example.messages, add_generation_prompt=True)
+def _opened(turn: Turn, tokenizer: Any) -> str:
+    prompt = _apply(turn, tokenizer, turn.messages, add_generation_prompt=True)
     start, stop = _tags(tokenizer)
-    thinks = bool(example.reasoning) or example.thinking
+    thinks = bool(turn.reasoning) or turn.thinking
     if prompt.rstrip().endswith(stop) and thinks:
         # The template wrote an empty block (thinking off) where the model did think.
         prompt = prompt[: prompt.rindex(start)]
     is_open = prompt.rstrip().endswith(start)
     if not (is_open or thinks):
-        return prompt + example.content
-    target = example.target.put_in + example.target.followed
-    comes = example.reasoning or target
+        return prompt + turn.content
+    target = turn.target.put_in + turn.target.followed
+    comes = turn.reasoning or target
     prompt += "" if is_open else start + _fitted("\n", "", comes)
-    prompt += example.reasoning
-    if example.thinking:
+    prompt += turn.reasoning
+    if turn.thinking:
         return prompt
-    return prompt + _fitted(f"\n{stop}\n\n", example.reasoning, example.content or target) + example.content
+    return prompt + _fitted(f"\n{stop}\n\n", turn.reasoning, turn.content or target) + turn.content
 
 
 def _tags(tokenizer: Any) -> tuple[str, str]:
@@ -107,26 +107,26 @@ def _fitted(seam: str, before: str, after: str) -> str:
     return seam.rstrip("\n") if after.startswith("\n") else seam
 
 
-def _seams(example: Example, tokenizer: Any) -> tuple[str, str]:
+def _seams(turn: Turn, tokenizer: Any) -> tuple[str, str]:
     """What the template writes between reasoning and content, and behind a finished turn."""
-    turn = {"role": "assistant", "reasoning_content": _THOUGHT, "content": _SAID}
-    whole = _apply(example, tokenizer, [*example.messages, turn])
+    message = {"role": "assistant", "reasoning_content": _THOUGHT, "content": _SAID}
+    whole = _apply(turn, tokenizer, [*turn.messages, message])
     before, _, after = whole.rpartition(_SAID)
     known = _THOUGHT in before
     close = before.rpartition(_THOUGHT)[2] if known else "\n" + _tags(tokenizer)[1] + "\n\n"
     end = after.strip()
     end = end if end in tokenizer.get_added_vocab() else str(tokenizer.eos_token or "")
-    target = example.target
+    target = turn.target
     return _fitted(close, target.put_in + target.followed, target.answer), end
 
 
-def _apply(example: Example, tokenizer: Any, messages: Sequence[Mapping[str, Any]], **how: Any) -> str:
-    given = example.record.provenance.parameters
+def _apply(turn: Turn, tokenizer: Any, messages: Sequence[Mapping[str, Any]], **how: Any) -> str:
+    given = turn.source.parameters
     nested = given.get("chat_template_kwargs")
     variables = {name: value for name, value in given.items() if name in _OPTIONS}
     variables |= nested if isinstance(nested, Mapping) else {}
     options = {name: value for name, value in variables.items() if name not in _RESERVED}
-    tools = example.record.provenance.tools or None
+    tools = turn.source.tools or None
     told = [_parsed(message) for message in messages]
     return str(tokenizer.apply_chat_template(told, tools=tools, tokenize=False, **options, **how))
 

@@ -18,7 +18,7 @@ def select(
     """The records to train on: corrected, continued in place, and confirmed by a reviewer.
 
     `unreviewed` admits what nobody has looked at, `trusted` what these checks found (those whose reviewed
-    precision is high enough). What a reviewer rejected is never admitted.
+    precision is high enough). What reviewers rejected, or disagree about, is never admitted.
     """
     for record in records:
         closing, check = record.closing, record.interruption.check

@@ -1,11 +1,13 @@
 """What is to be learnt from an interruption: guard's words and the model's, never the claim.
 
-Knows records and a policy's wording; knows neither messages nor templates.
+Knows records and a policy's wording; knows neither messages nor templates. Where a reviewer would have guard say
+something else, that is the target, and nothing behind it: what followed stood behind other words.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from guard.core.policy import Policy, interruption_text, word
 from guard.core.records import InterruptionRecord
@@ -34,6 +36,16 @@ class Target:
     end: bool = False
     synthesised: bool = False
 
+    @property
+    def texts(self) -> tuple[str, str, str]:
+        """All of it, in order."""
+        return self.put_in, self.followed, self.answer
+
+    @property
+    def said(self) -> tuple[str, str]:
+        """What it says in the open channel and in the answer, whoever wrote it."""
+        return (self.put_in + self.followed).strip(), self.answer.strip()
+
 
 def after(record: InterruptionRecord, closing: Closing, policy: Policy) -> Target | str:
     """The target behind the claim: "No, ..." and what followed. Or why there is none."""
@@ -45,38 +57,69 @@ def instead(record: InterruptionRecord, closing: Closing, policy: Policy) -> Tar
     return _bounded(record, _statement(record, closing, policy))
 
 
+def uncut(record: InterruptionRecord) -> Target:
+    """What the model wrote behind the claim, or what it would have written where there is more of that."""
+    cut = record.interruption
+    followed = cut.discarded.get(cut.claim.channel, "")
+    answer = cut.discarded.get("content", "") if cut.claim.channel == "reasoning" else ""
+    if len((followed + answer).strip()) < len((record.counterfactual or "").strip()):
+        # A check that answers at once leaves a word or two of what was cut off.
+        followed, answer = record.counterfactual or "", ""
+    return Target(put_in="", followed=followed, answer=answer)
+
+
 def does_not_know(record: InterruptionRecord) -> bool:
     """Whether it was measured that the model does not know the truth."""
     return record.known is not None and record.known < KNOWS
 
 
+class Words(NamedTuple):
+    """What is said of a claim: guard's words, or a reviewer's in their place (`edited`)."""
+
+    reason: str
+    correction: str
+    edited: bool
+
+
+def words(record: InterruptionRecord) -> Words:
+    """What is to be said of the record's claim. An edit that changes nothing is none."""
+    cut, revised = record.interruption, record.revised
+    said = (cut.reason, cut.correction)
+    if revised is None:
+        return Words(*said, edited=False)
+    reason = cut.reason if revised.reason is None else revised.reason
+    correction = cut.correction if revised.correction is None else revised.correction
+    return Words(reason, correction, edited=(reason, correction) != said)
+
+
 def _message(record: InterruptionRecord, closing: Closing, policy: Policy) -> Target:
-    cut = record.interruption
-    claim, finding = cut.claim.text, Finding(score=1, reason=cut.reason, correction=cut.correction)
+    cut, said = record.interruption, words(record)
+    claim, finding = cut.claim.text, Finding(score=1, reason=said.reason, correction=said.correction)
     if does_not_know(record):
         # A correction of what the model does not know would teach it to guess.
         unknown = joined(claim, word(policy.interrupt.unknown, finding, claim))
-        if not _left_open(cut, unknown):
+        if said.edited or not _left_open(cut, unknown):
             return Target(put_in=unknown, synthesised=True)
-    if cut.correct == "interrupt":
+    if cut.correct == "interrupt" and not said.edited:
         return _going_on(cut.put_in, closing)
     message = joined(claim, interruption_text(policy, finding, claim))
-    if not cut.correction:
+    if said.edited or not said.correction:
         # What followed stood behind other words.
         return Target(put_in=message, synthesised=True)
     return _reworded(message, closing)
 
 
 def _statement(record: InterruptionRecord, closing: Closing, policy: Policy) -> Target:
-    cut = record.interruption
-    claim, finding = cut.claim.text, Finding(score=1, reason=cut.reason, correction=cut.correction)
+    cut, said = record.interruption, words(record)
+    claim, finding = cut.claim.text, Finding(score=1, reason=said.reason, correction=said.correction)
     doubt = lead(claim) + word(policy.retract.unknown, finding, claim)
-    if does_not_know(record) and cut.correction:
+    if does_not_know(record) and (said.edited or said.correction):
         return Target(put_in=doubt, synthesised=True)
-    if cut.correct == "retract":
+    if cut.correct == "retract" and not said.edited:
         return _going_on(cut.put_in, closing)
-    true = cut.correction.strip()
-    return _reworded(lead(claim) + true if true else doubt, closing)
+    true = said.correction.strip()
+    statement = lead(claim) + true if true else doubt
+    return Target(put_in=statement, synthesised=True) if said.edited else _reworded(statement, closing)
 
 
 def _left_open(cut: Interruption, unknown: str) -> bool:

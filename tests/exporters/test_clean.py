@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from guard.core.records import InterruptionRecord
+from guard.core.records import InterruptionRecord, Revision
 from guard.exporters.clean import plugin
 from guard.targets.repeats import repeats
 from tests.exporters.records import CLAIMS, IN_CONTENT, TEMPLATES, TOKENIZERS, WORDS, one, record, spans, trained, why
@@ -203,3 +203,9 @@ def test_no_flagged_claim_is_ever_a_target(
         assert made.decode(row["input_ids"]) == row["prompt"] + row["completion"]
         assert trained(row, made) == row["completion"]
         assert row["completion"].endswith("<|im_end|>")
+
+
+def test_a_turn_that_a_reviewer_would_have_worded_otherwise_is_not_written() -> None:
+    revised = Revision(correction="It is Canberra.")
+    assert why(record(review="confirmed", revised=revised), exporter=plugin) == "reworded by a reviewer"
+    assert one(record(review="confirmed", revised=Revision(label="place")), exporter=plugin)["mistake"] == "place"

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from guard.core.records import Revision
 from guard.core.types import normalise
 from guard.exporters.documents import ANSWERED, ASKED, FALSE, LATER, UNASKED, UNKNOWN, WENT_ON, plugin
 from guard.targets.repeats import repeats
@@ -145,3 +146,10 @@ def test_the_claim_is_never_a_target(
         for label in row["labels"]:
             learnt = [*learnt, []] if label == IGNORED else [*learnt[:-1], [*learnt[-1], label]]
         assert not any(repeats(claim, made.decode(part)) for part in learnt)
+
+
+def test_an_account_has_the_words_of_a_reviewer() -> None:
+    row = one(record(revised=Revision(correction="It is Canberra.")), exporter=plugin)
+    assert "It is Canberra." in row["text"]
+    assert "The capital is Canberra." not in row["text"]
+    assert row["synthesised"]

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from guard.core.policy import Interrupt, Policy
-from guard.core.records import InterruptionRecord
-from guard.targets.wording import Target, after, instead
+from guard.core.records import InterruptionRecord, Revision
+from guard.targets.wording import Target, after, instead, words
 from tests.exporters.records import record
 
 POLICY = Policy(name="p", interrupt=Interrupt(unknown="No, who knows."))
@@ -67,3 +67,45 @@ def test_a_claim_across_the_seam_ends_the_target() -> None:
 def test_a_reasoning_without_an_answer_has_no_end() -> None:
     assert not told(after, record(answer="")).end
     assert told(after, record(channel="content", answer="")).end
+
+
+EDIT = Revision(label="place", correction="It is Canberra.")
+
+
+@pytest.mark.parametrize(
+    ("revised", "behind", "instead_"),
+    [
+        (EDIT, " No, Sydney is not the capital. It is Canberra.", " It is Canberra."),
+        (Revision(reason="Canberra is."), " No, Canberra is. The capital is Canberra.", " The capital is Canberra."),
+        (
+            Revision(correction=""),
+            " No, Sydney is not the capital. I could not confirm this.",
+            " I could not confirm this.",
+        ),
+        (Revision(reason="", correction=""), " No, who knows.", " I could not confirm this."),
+    ],
+)
+@pytest.mark.parametrize("correct", ["interrupt", "retract"])
+def test_a_reviewers_words_stand_alone(revised: Revision, behind: str, instead_: str, correct: str) -> None:
+    of = record(revised=revised, correct=correct)
+    assert told(after, of) == Target(put_in=behind, synthesised=True)
+    assert told(instead, of) == Target(put_in=instead_, synthesised=True)
+
+
+@pytest.mark.parametrize("revised", [Revision(), Revision(label="x"), Revision(correction="The capital is Canberra.")])
+def test_an_edit_that_changes_nothing_is_none(revised: Revision) -> None:
+    assert told(after, record(revised=revised)) == told(after, record())
+    assert told(instead, record(revised=revised)) == told(instead, record())
+    assert not words(record(revised=revised)).edited
+
+
+def test_a_reviewers_truth_is_not_told_to_a_model_that_does_not_know() -> None:
+    unknown: dict[str, Any] = {"known": 0.1, "correction": "", "put_in": " No, who knows.", "revised": EDIT}
+    assert told(after, record(**unknown)) == Target(put_in=" No, who knows.", synthesised=True)
+    assert told(instead, record(**unknown)).put_in == " I could not confirm this."
+
+
+def test_a_reviewers_words_may_not_quote_the_claim() -> None:
+    of = record(revised=Revision(correction="It is not true that it is Sydney."))
+    assert of.closing is not None
+    assert after(of, of.closing, POLICY) == "correction quotes the claim"
