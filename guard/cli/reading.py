@@ -6,14 +6,15 @@ import asyncio
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 
-from guard.core.records import InterruptionRecord, SessionRecord
+from guard.cli.judging import RULINGS, judgement, whoever
+from guard.core.records import InterruptionRecord, Review, Ruling, SessionRecord
 from guard.core.types import Verdict
 from guard.errors import ConfigError
 from guard.server.review import summary
@@ -58,58 +59,74 @@ def _without_tokens(whole: dict[str, Any]) -> int:
     return sum(map(len, taken))
 
 
-def review_interruptions(url: str, keys: Sequence[str], verdict: str) -> None:
-    """Write down what a reviewer says of interruptions: `confirmed` or `rejected`.
+def review_interruptions(url: str, keys: Sequence[str], verdict: str, reviewer: str | None = None) -> None:
+    """Write down what a reviewer (None: the user) says of interruptions: `confirmed`, `rejected` or `unsure`.
 
-    The key `-` stands for those on standard input, with white space between. Raises ConfigError: some are not on
-    record; the others are written first.
+    A key may be a segment's id too, or `-` for those on standard input, with white space between. Raises ConfigError:
+    some are not on record; the others are written first.
     """
-    if verdict not in ("confirmed", "rejected"):
-        raise ConfigError(f"{verdict!r} is no review; say confirmed or rejected")
+    ruling = next((known for known in RULINGS if known == verdict), None)
+    if ruling is None:
+        raise ConfigError(f"{verdict!r} is no review; say {', '.join(RULINGS[:-1])} or {RULINGS[-1]}")
     given = [one for key in keys for one in (sys.stdin.read().split() if key == "-" else [key])]
     if not given:
         raise ConfigError("there are no ids on standard input; `guard interruptions list` has them")
-    missing = with_store(url, lambda store: _reviewed(store, list(dict.fromkeys(given)), verdict))
+    name = whoever(reviewer)
+    missing = with_store(url, lambda store: _reviewed(store, list(dict.fromkeys(given)), ruling, name))
     if missing:
         raise _missing(missing, url)
 
 
-async def _reviewed(store: Store, keys: Sequence[str], verdict: str) -> list[str]:
-    """Write the verdict on each; returns the keys that are not on record."""
+async def _reviewed(store: Store, keys: Sequence[str], ruling: Ruling, reviewer: str) -> list[str]:
+    """Write the ruling on each; returns the keys that are not on record."""
     missing = []
     for key in keys:
-        record = await _found(store, key)
-        if record is None:
+        record = None if "#" in key else await _found(store, key)
+        subject = key if record is None else record.interruption.id
+        review = await store.judge(judgement(subject, ruling, reviewer))
+        if review is None:
             missing.append(key)
-            continue
-        await store.amend(record.interruption.id, review=verdict)
-        print(f"{record.interruption.id}: {verdict}")
+        else:
+            agreed = "" if review in (ruling, "unreviewed") else f" (with the other reviewers: {review})"
+            print(f"{printable(subject)}: {ruling}{agreed}")
     return missing
 
 
 def list_findings(url: str, limit: int) -> None:
-    """Print what checks flagged without an interruption (`observe`, below `interrupt_at`, late, limited), newest
-    first."""
+    """Print what checks flagged without an interruption (`observe`, below `interrupt_at`, late, limited), newest first,
+    with its score, its id and what reviewers say of it."""
     store = opened(url)
     try:
-        lines: deque[str] = deque(maxlen=limit)
-        for session in store.iter_sessions():
-            for choice in session.choices:
-                texts = {segment.id: segment.text for segment in choice.segments}
-                for verdict in choice.verdicts:
-                    if verdict.status == "flagged" and verdict.disposition != "interrupted":
-                        lines.append(_finding_line(session, verdict, texts.get(verdict.segment, "")))
+        found: deque[tuple[str, SessionRecord, Verdict, str]] = deque(maxlen=limit)
+        for session in store.iter_sessions(Filter(flagged=True)):
+            found.extend(_let_pass(session))
+        lines = [_finding_line(*each, _review(store, each[0])) for each in reversed(found)]
     finally:
         asyncio.run(store.close())
-    print("\n".join(reversed(lines)) or "Nothing has been flagged without an interruption.")
+    print("\n".join(lines) or "Nothing has been flagged without an interruption.")
 
 
-def _finding_line(session: SessionRecord, verdict: Verdict, text: str) -> str:
+def _let_pass(session: SessionRecord) -> Iterator[tuple[str, SessionRecord, Verdict, str]]:
+    """The findings of a session that did not interrupt: the statement's id, the verdict and the statement."""
+    for choice in session.choices:
+        texts = {segment.id: segment.text for segment in choice.segments}
+        for verdict in choice.verdicts:
+            if verdict.status == "flagged" and verdict.disposition != "interrupted":
+                id_ = f"{session.provenance.session}.{choice.choice}#{verdict.segment}"
+                yield id_, session, verdict, texts.get(verdict.segment, "")
+
+
+def _review(store: Store, segment: str) -> Review:
+    record = store.database.segment(segment)
+    return "unreviewed" if record is None else record.review
+
+
+def _finding_line(id_: str, session: SessionRecord, verdict: Verdict, text: str, review: Review) -> str:
     when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(session.ended))
     surest = max(verdict.findings, key=lambda f: f.score)
-    about = f"{session.provenance.policy}  {verdict.check}  {verdict.disposition}  {surest.score:.2f}"
+    about = (id_, session.provenance.policy, verdict.check, verdict.disposition, f"{surest.score:.2f}", review)
     claim, true = printable(" ".join(text.split())), printable(surest.correction or surest.reason)
-    return f"{when}  {about}\n    {claim}  ->  {true}"
+    return f"{when}  {printable('  '.join(about))}\n    {claim}  ->  {true}"
 
 
 async def _found(store: Store, key: str) -> InterruptionRecord | None:
@@ -166,7 +183,8 @@ def _lines(records: list[InterruptionRecord]) -> str:
     for record in records:
         fields = summary(record)
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.at))
-        about = (fields["id"], fields["policy"], fields["check"], fields["correct"], fields["outcome"], record.review)
+        names = ("id", "policy", "check", "correct", "outcome")
+        about = (*(str(fields[name]) for name in names), f"{fields['score']:.2f}", record.review)
         claim, put_in = (" ".join(str(fields[name]).split()) for name in ("claim", "put_in"))
         asked = " ".join(_question(record).split())
         lines.append(f"{when}  {'  '.join(about)}")

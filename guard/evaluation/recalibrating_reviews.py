@@ -1,0 +1,138 @@
+"""What reviewers agree on, with the scores that checks gave and how many claims each stands for. Reads the log."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from guard.core.records import Judgement, Review, SessionRecord
+from guard.core.types import Verdict
+from guard.store import Database, Filter
+from guard.store.judging import consensus
+from guard.store.rows import is_clean, was_let_pass
+
+Kind: TypeAlias = Literal["interruptions", "flagged", "clean"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """A claim that reviewers agree on.
+
+    Attributes:
+        source: its conversation: claims of one stay together wherever data is split.
+        group: the check that it is counted with; "" for a clean one.
+        stands_for: clean segments of its response.
+        scores: by check, the surest finding before any calibration, 0 without one; only of checks that ran.
+        versions: of those checks.
+    """
+
+    kind: Kind
+    source: str
+    group: str
+    text: str
+    wrong: bool
+    stands_for: int
+    scores: Mapping[str, float]
+    versions: Mapping[str, str]
+
+
+@dataclass(slots=True, kw_only=True)
+class Reviews:
+    """All of them, and what they stand for."""
+
+    judged: list[Judged] = field(default_factory=list)
+    population: Counter[tuple[Kind, str]] = field(default_factory=Counter)
+    skipped: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def weights(self) -> list[float]:
+        """How many claims each stands for."""
+        mass: Counter[tuple[Kind, str]] = Counter()
+        for each in self.judged:
+            mass[each.kind, each.group] += each.stands_for
+        return [
+            each.stands_for * max(1.0, self.population[each.kind, each.group] / mass[each.kind, each.group])
+            for each in self.judged
+        ]
+
+
+def reviews(log: Database) -> Reviews:
+    """What reviewers agree on, with the scores that checks gave."""
+    found = Reviews()
+    for subject, (session, review) in _agreed(log).items():
+        record = log.session(session)
+        if record is None or not record.events:
+            found.skipped["no recorded scores (its session is not on record, or without events)"] += 1
+        elif (judged := _judged(log, record, subject, review)) is not None:
+            found.judged.append(judged)
+    _count(log, found)
+    return found
+
+
+def _agreed(log: Database) -> dict[str, tuple[str, Review]]:
+    """Session and consensus of every subject that reviewers agree on."""
+    newest: dict[str, dict[str, Judgement]] = {}
+    for said in log.iter_judgements():  # oldest first
+        newest.setdefault(said.subject, {})[said.reviewer] = said
+    all_ = {subject: (next(iter(by.values())).session, consensus([*by.values()])) for subject, by in newest.items()}
+    return {subject: pair for subject, pair in all_.items() if pair[1] in ("confirmed", "rejected")}
+
+
+def _judged(log: Database, record: SessionRecord, subject: str, review: Review) -> Judged | None:
+    kind: Kind = "interruptions"
+    if "#" in subject:
+        segment = log.segment(subject)
+        if segment is None:
+            return None
+        choice, number = (int(part) for part in subject.rpartition(".")[2].split("#"))
+        kind, group = ("flagged", segment.verdicts[0].check) if segment.kind == "flagged" else ("clean", "")
+        text, wrong = segment.segment.text, review == "rejected"
+    else:
+        cut = log.interruption(subject)
+        if cut is None:
+            return None
+        made = cut.interruption
+        choice, number, group = made.choice, made.verdicts[0].segment, made.check
+        text, wrong = made.claim.text, review == "confirmed"
+    return Judged(
+        kind=kind,
+        source=record.provenance.conversation,
+        group=group,
+        text=text,
+        wrong=wrong,
+        stands_for=_clean(record) if kind == "clean" else 1,
+        scores=_scores(record, choice, number),
+        versions={v.check: v.version for each in record.choices for v in each.verdicts if each.choice == choice},
+    )
+
+
+def _scores(record: SessionRecord, choice: int, segment: int) -> dict[str, float]:
+    """What the checks said of a segment, as they said it."""
+    mine = (e for e in record.events if e["event"] == "checked" and e["choice"] == choice and e["segment"] == segment)
+    return {e["check"]: max((finding["score"] for finding in e.get("findings", ())), default=0.0) for e in mine}
+
+
+def _clean(record: SessionRecord) -> int:
+    return sum(is_clean(verdicts) for _, verdicts in _segments(record))
+
+
+def _segments(record: SessionRecord) -> Iterator[tuple[int, list[Verdict]]]:
+    for choice in record.choices:
+        for segment in choice.segments:
+            yield segment.id, [verdict for verdict in choice.verdicts if verdict.segment == segment.id]
+
+
+def _count(log: Database, found: Reviews) -> None:
+    """How many there are of each kind."""
+    for check in {each.group for each in found.judged if each.kind == "interruptions"}:
+        found.population["interruptions", check] = log.count(Filter(check=check))
+    for record in log.iter_sessions(Filter(flagged=True)):
+        for _, verdicts in _segments(record):
+            if was_let_pass(verdicts):
+                flagged = [verdict for verdict in verdicts if verdict.status == "flagged"]
+                surest = max(flagged, key=lambda v: max((f.score for f in v.findings), default=0.0))
+                found.population["flagged", surest.check] += 1
+    recall = log.recall()
+    found.population["clean", ""] = 0 if recall is None else recall.segments
