@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from guard import __version__
 from guard.errors import GuardError, RequestError
-from guard.server import review, wire
+from guard.server import console, pages, wire
 from guard.server.chat import chat
 from guard.server.completions import completions
 from guard.server.endpoint import Endpoint
@@ -48,7 +48,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.router.routes.append(Route("/v1/completions", Endpoint(gateway, completions), methods=["POST"]))
     app.router.routes.append(Route("/v1/responses", Endpoint(gateway, responses), methods=["POST"]))
     _add_routes(app, gateway)
-    app.include_router(review.router(gateway))
+    app.include_router(console.router(gateway))
+    app.router.routes.extend(pages.routes())
     app.router.routes.append(Route("/v1/{path:path}", Endpoint(gateway, pass_on), methods=FORWARDED))
     _add_error_bodies(app)
     app.add_middleware(AdminOnly, key=gateway.admin_key, host=settings.server.host)
@@ -112,7 +113,7 @@ def _add_error_bodies(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
+        name = ".".join(map(str, first["loc"][1:])) or str(first["loc"][0])  # the first says where it stood
         return JSONResponse(wire.error_body(f"{name}: {first['msg']}", param=name), status_code=400)
 
     @app.exception_handler(HTTPException)

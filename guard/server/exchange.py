@@ -82,13 +82,9 @@ class Exchange:
         # A schema's text has no place in which to go on.
         self._again = None if call.structured else Again(self._served.backend, request)
         self._turn = self._served.backend.begin(request)
-        self._journal = Journal(
-            gateway.store,
-            gateway.metrics,
-            _provenance(question, self._served, self._policy),
-            self._policy.policy,
-            call.n,
-        )
+        source = _provenance(question, self._served, self._policy)
+        self._journal = Journal(gateway.store, gateway.metrics, source, self._policy.policy, call.n)
+        self._tap = gateway.live.tap(source, self._policy.policy)
         self._labels = self._served.entry.name, self._policy.policy.name
         self._relay = Relay(
             turn=self._turn,
@@ -99,7 +95,7 @@ class Exchange:
             emit=self._emit,
             record=self._journal.record,
             ledger=self._ledger,
-            observers=[self._journal, gateway.metrics.observer(*self._labels)],
+            observers=[self._journal, gateway.metrics.observer(*self._labels), self._tap],
             ask=self._again,
         )
         self._whole = False
@@ -118,6 +114,7 @@ class Exchange:
         """Bring it to its end, or until `leave`. Raises GuardError if it failed before it brought anything."""
         metrics = self._gateway.metrics
         metrics.running.inc()
+        self._tap.begin()
         status = "error"
         try:
             await self._relay.run()
@@ -128,6 +125,7 @@ class Exchange:
             raise
         finally:
             metrics.running.dec()
+            self._tap.end({"200": "finished", "client_left": status}.get(status, "failed"))
             await self._close(status)
 
     def ended(self) -> None:
@@ -156,6 +154,7 @@ class Exchange:
 
     async def _emit(self, out: Sequence[Out]) -> None:
         self._finishes += [item for _, item in out if type(item) is Finish]
+        self._tap.released(out)
         if self._call.stream:
             self._journal.mark("first_emit")
         await self._emit_on(out)
@@ -228,6 +227,7 @@ def _provenance(question: Question, served: Served, loaded: LoadedPolicy) -> Pro
         backend=served.entry.backend,
         policy=loaded.policy.name,
         policy_hash=loaded.hash,
+        checks=loaded.params,
         route=question.route,
         messages=call.body["messages"] if prompt is None else [{"role": "user", "content": prompt}],
         tools=call.body.get("tools"),

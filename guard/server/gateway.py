@@ -21,8 +21,10 @@ from guard.errors import ConfigError, RequestError, StoreError
 from guard.metrics import Metrics
 from guard.registry import LoadedPolicy
 from guard.server.counterfactuals import Counterfactuals
+from guard.server.live import Hub
 from guard.settings import BackendEntry, ModelEntry, Settings, SupervisorEntry
 from guard.store import Store
+from guard.store.people import redactors
 from guard.supervisor import ModelSupervisor
 
 log = logging.getLogger("guard")
@@ -52,8 +54,9 @@ class Gateway:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.metrics = Metrics()
-        self.store = Store(settings.store.url)
+        self.store = Store(settings.store.url, redactor=redactors(settings.store))
         self.counterfactuals = Counterfactuals(self.store, self.metrics)
+        self.live = Hub()
         self.mode: Mode = "supervise"
         self.models = {entry.name: _served(entry, settings) for entry in settings.models}
         self.known = {name: entry.name for entry in settings.models for name in (entry.name, *entry.aliases)}
@@ -83,6 +86,7 @@ class Gateway:
         """Let go of everything."""
         if self._purger is not None:
             self._purger.cancel()
+        self.live.close()
         await self.counterfactuals.close()
         for served in self.models.values():
             await served.backend.close()

@@ -146,10 +146,11 @@ def _encoded(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
 
 
 class AdminOnly:
-    """Pure-ASGI middleware: `/guard/*` needs the admin key; without one it answers only on loopback.
+    """Closes `/guard` to everybody but the operator: by the admin key where there is one, else to loopback.
 
     The Host header is looked at too, so that a page in the operator's browser cannot reach it by a name of its own
-    that resolves to loopback (DNS rebinding).
+    that resolves to loopback (DNS rebinding). For the same reason what comes from another site's page (its `Origin`) is
+    refused. The pages themselves hold no data and ask for the key: with one, everybody may load them.
     """
 
     def __init__(self, app: ASGIApp, *, key: str | None, host: str) -> None:
@@ -160,17 +161,18 @@ class AdminOnly:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the request pass, or refuse it."""
         if scope["type"] == "http" and (scope["path"] == "/guard" or scope["path"].startswith("/guard/")):
+            headers = headers_of(scope)
             try:
-                self._admit(headers_of(scope))
+                self._admit(headers, page=_is_page(scope["path"]))
             except RequestError as error:
                 await Responder(send).error(error)
                 return
         await self._app(scope, receive, send)
 
-    def _admit(self, headers: Mapping[str, str]) -> None:
+    def _admit(self, headers: Mapping[str, str], *, page: bool) -> None:
         if self._key is not None:
             given = headers.get("x-guard-admin-key") or headers.get("authorization", "").partition(" ")[2]
-            if not hmac.compare_digest(given.strip().encode(), self._key.encode()):
+            if not (page or hmac.compare_digest(given.strip().encode(), self._key.encode())):
                 raise RequestError(
                     "the admin key is required: Authorization: Bearer KEY", status=401, code="invalid_admin_key"
                 )
@@ -180,6 +182,25 @@ class AdminOnly:
                 status=403,
                 code="loopback_only",
             )
+        if not page and _is_foreign(headers):
+            raise RequestError(
+                f"a page of {headers['origin']!r} may not ask this; a proxy in front must pass the Host header on",
+                status=403,
+                code="foreign_origin",
+            )
+
+
+def _is_page(path: str) -> bool:
+    """Whether this is a page or a part of one; everything else under /guard is the operator's."""
+    return path in ("/guard", "/guard/") or path.startswith("/guard/static/")
+
+
+def _is_foreign(headers: Mapping[str, str]) -> bool:
+    """Whether a browser says that a page of another origin asks. The scheme is a proxy's affair."""
+    if (origin := headers.get("origin")) is None:
+        return False
+    host = headers.get("host", "").lower()
+    return origin.lower() not in (f"http://{host}", f"https://{host}")
 
 
 def is_loopback(host: str) -> bool:

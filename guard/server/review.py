@@ -1,86 +1,43 @@
-"""`/guard/*`: the log to look at, and the switch for everything at once.
+"""What a reviewer is shown of an interruption and of a segment: records in, plain values for JSON out.
 
-Whatever a model wrote is untrusted: it is escaped in HTML and never in a script, a style or a link.
+Pure. A text is the model's, the client's or a check's and goes out as it is: whoever shows it shows it as text.
 """
 
 from __future__ import annotations
 
-import html
-import time
-from typing import Annotated, Any
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
 
-from fastapi import APIRouter, Query
-from fastapi.responses import HTMLResponse
-from pydantic import BaseModel, ConfigDict
+from guard.core.records import InterruptionRecord, Judgement, Provenance
+from guard.core.types import Finding, Interruption, Passage, Verdict
+from guard.store import SegmentRecord
 
-from guard.core.records import InterruptionRecord
-from guard.errors import RequestError
-from guard.server.gateway import Gateway, Mode
-from guard.store import Filter
+SHORT = 300
+"""Characters of a question in a list."""
 
-_PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>guard</title><style>
-body{{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}}
-article{{border-top:1px solid #ccc;padding:.7rem 0}}
-small{{color:#666}} del{{color:#a00}} ins{{color:#060;text-decoration:none}}
-</style></head><body><h1>Interruptions</h1><p>mode <b>{mode}</b>, {count} on record</p>{rows}</body></html>"""
-_ROW = """<article><small>{when} · {model} · {policy} · {check} · {correct} · {outcome}</small>
-<p>{before}<del>{claim}</del> <ins>{put_in}</ins> {followed}</p></article>"""
-_HEADERS = {"content-security-policy": "default-src 'none'; style-src 'unsafe-inline'", "x-frame-options": "DENY"}
-
-
-class ModeChange(BaseModel):
-    """The body of `POST /guard/api/mode`."""
-
-    model_config = ConfigDict(extra="forbid")
-    mode: Mode
-
-
-def router(gateway: Gateway) -> APIRouter:
-    """The routes, over a gateway."""
-    routes = APIRouter(prefix="/guard")
-
-    @routes.get("/", response_class=HTMLResponse)
-    async def page() -> HTMLResponse:
-        records = await gateway.store.interruptions(Filter(limit=50))
-        rows = "".join(_row(record) for record in records) or "<p>Nothing has been interrupted yet.</p>"
-        count = await gateway.store.count()
-        return HTMLResponse(_PAGE.format(mode=gateway.mode, count=count, rows=rows), headers=_HEADERS)
-
-    @routes.get("/api/interruptions")
-    async def interruptions(
-        limit: Annotated[int, Query(ge=1, le=1000)] = 100, before: str | None = None
-    ) -> dict[str, Any]:
-        records = await gateway.store.interruptions(Filter(limit=limit, before=before))
-        return {"object": "list", "data": [summary(record) for record in records]}
-
-    @routes.get("/api/interruptions/{key}")
-    async def interruption(key: str) -> dict[str, Any]:
-        record = await gateway.store.interruption(key)
-        if record is None:
-            raise RequestError(f"there is no interruption {key!r}", status=404, code="not_found")
-        return summary(record)
-
-    @routes.post("/api/mode")
-    async def mode(change: ModeChange) -> dict[str, str]:
-        gateway.mode = change.mode
-        return {"mode": gateway.mode}
-
-    return routes
+_BEFORE = 200
 
 
 def summary(record: InterruptionRecord) -> dict[str, Any]:
     """An interruption in a few fields, as the API and the command line list it."""
-    made, closing = record.interruption, record.closing
+    made, source, closing = record.interruption, record.provenance, record.closing
     return {
         "id": made.id,
         "at": record.at,
-        "model": record.provenance.model,
-        "policy": record.provenance.policy,
+        "model": source.model,
+        "policy": source.policy,
         "check": made.check,
+        "score": score(made),
+        "review": record.review,
+        "session": source.session,
+        "conversation": source.conversation,
+        "user": source.user,
+        "question": source.evidence.question[:SHORT],
         "correct": made.correct,
         "late": made.late,
         "channel": made.claim.channel,
-        "before": made.kept.get(made.claim.channel, "")[-200:],
+        "before": made.kept.get(made.claim.channel, "")[-_BEFORE:],
         "claim": made.claim.text,
         "put_in": made.put_in,
         "followed": closing.followed if closing else "",
@@ -92,7 +49,97 @@ def summary(record: InterruptionRecord) -> dict[str, Any]:
     }
 
 
-def _row(record: InterruptionRecord) -> str:
+def whole(record: InterruptionRecord, judgements: Sequence[Judgement], siblings: Sequence[str]) -> dict[str, Any]:
+    """An interruption with all that led to it. `siblings`: ids of the session's others, oldest first."""
+    made, source = record.interruption, record.provenance
+    return summary(record) | {
+        **_asked(source, made.verdicts),
+        "tools": source.tools,
+        "kept": dict(made.kept),
+        "discarded": dict(made.discarded),
+        "claim_span": [made.claim.start, made.claim.end],
+        "verdicts": [_verdict(verdict) for verdict in made.verdicts],
+        "reason": made.reason,
+        "correction": made.correction,
+        "revised": record.revised,
+        "counterfactual": record.counterfactual,
+        "known": record.known,
+        "supervisor_tokens": record.supervisor_tokens,
+        "judgements": judgements,
+        "siblings": siblings,
+        "policy_hash": source.policy_hash,
+        "policy_model": source.policy_model,
+        "backend": source.backend,
+        "started": source.started,
+    }
 
-    fields = summary(record) | {"when": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.at))}
-    return _ROW.format(**{name: html.escape(str(value)) for name, value in fields.items()})
+
+def segment(record: SegmentRecord, judgements: Sequence[Judgement]) -> dict[str, Any]:
+    """A statement that was not interrupted, with what the checks said of it."""
+    source, said = record.provenance, record.segment
+    return {
+        "id": record.id,
+        "at": record.at,
+        "kind": record.kind,
+        "session": source.session,
+        "conversation": source.conversation,
+        "model": source.model,
+        "policy": source.policy,
+        "question": source.evidence.question,
+        **_asked(source, record.verdicts),
+        "channel": said.channel,
+        "before": record.before,
+        "claim": said.text,
+        "after": "",
+        "verdicts": [_verdict(verdict) for verdict in record.verdicts],
+        "score": surest(finding for verdict in record.verdicts for finding in verdict.findings),
+        "review": record.review,
+        "judgements": judgements,
+    }
+
+
+def score(made: Interruption) -> float:
+    """How sure the deciding check was: 0..1, of its surest finding."""
+    return surest(made.verdicts[0].findings) if made.verdicts else 0.0
+
+
+def surest(findings: Iterable[Finding]) -> float:
+    """The highest score, 0 where there is no finding."""
+    return max((finding.score for finding in findings), default=0.0)
+
+
+def quotes(verdicts: Iterable[Verdict], passages: Sequence[Passage]) -> list[dict[str, int]]:
+    """Where the quotes that findings rest on stand in the passages: each once, exactly or with other white space."""
+    quoted = dict.fromkeys(f.evidence.strip() for v in verdicts for f in v.findings if f.evidence.strip())
+    found = (_quote(text, passages) for text in quoted)
+    return [place for place in found if place is not None]
+
+
+def _quote(quote: str, passages: Sequence[Passage]) -> dict[str, int] | None:
+    spaced = re.compile(r"\s+".join(map(re.escape, quote.split())))
+    for pattern in (re.compile(re.escape(quote)), spaced):
+        for number, passage in enumerate(passages):
+            if match := pattern.search(passage.text):
+                return {"passage": number, "start": match.start(), "end": match.end()}
+    return None
+
+
+def _asked(source: Provenance, verdicts: Sequence[Verdict]) -> dict[str, Any]:
+    evidence = source.evidence
+    return {
+        "messages": source.messages,
+        "evidence": {
+            "passages": [{"source": passage.source, "text": passage.text} for passage in evidence.passages],
+            "question": evidence.question,
+        },
+        "quotes": quotes(verdicts, evidence.passages),
+    }
+
+
+def _verdict(verdict: Verdict) -> dict[str, Any]:
+    names = ("check", "version", "status", "why", "disposition", "fused")
+    return {name: getattr(verdict, name) for name in names} | {"findings": [_finding(f) for f in verdict.findings]}
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    return {name: getattr(finding, name) for name in ("score", "reason", "correction", "evidence", "start", "end")}

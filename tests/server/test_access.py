@@ -1,4 +1,4 @@
-"""Who may come in: the log and the switch on loopback only or with a key, and no other origin unless configured."""
+"""Who may come in: the log and the switch on loopback only or with a key, and no page of another origin."""
 
 from __future__ import annotations
 
@@ -13,7 +13,19 @@ from guard.server.app import create_app
 from guard.server.http import is_loopback
 from tests.server.live import Live, serving, settings
 
-GUARDED = ["/guard/", "/guard/api/interruptions", "/guard/api/interruptions/x"]
+PAGES = ["/guard/", "/guard/static/main.js"]
+CLOSED = [
+    "/guard/api/state",
+    "/guard/api/interruptions",
+    "/guard/api/interruptions/x",
+    "/guard/api/live",
+    "/guard/api/export",
+    "/guard/api/nope",
+    "/guard/static",
+    "/guard/nope",
+    "/guard//api/state",
+]
+GUARDED = [*PAGES, *CLOSED]
 
 
 async def _ask(app: FastAPI, path: str, **headers: str) -> httpx.Response:
@@ -61,16 +73,77 @@ def test_the_admin_key_opens_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("MY_ADMIN_KEY", " secret \n")
     made = settings(tmp_path, server={"host": "0.0.0.0", "admin_key_env": "MY_ADMIN_KEY"})
     with serving(made) as live:
-        for headers in ({}, {"authorization": "Bearer wrong"}, {"x-guard-admin-key": ""}, {"authorization": "secret"}):
-            response = live.client.get("/guard/", headers=headers)
-            assert response.status_code == 401
-            assert response.json()["error"]["type"] == "authentication_error"
-        evil = {"host": "evil.example"}
-        assert live.client.get("/guard/", headers={"authorization": "Bearer secret"} | evil).status_code == 200
-        assert live.client.get("/guard/", headers={"x-guard-admin-key": "secret"}).status_code == 200
-        switched = live.client.post("/guard/api/mode", json={"mode": "off"}, headers={"authorization": "Bearer secret"})
-        assert switched.json() == {"mode": "off"}
+        for path in CLOSED:
+            for headers in (
+                {},
+                {"authorization": "Bearer wrong"},
+                {"x-guard-admin-key": ""},
+                {"authorization": "secret"},
+            ):
+                response = live.client.get(path, headers=headers)
+                assert response.status_code == 401
+                assert response.json()["error"]["type"] == "authentication_error"
+        evil, key = {"host": "evil.example"}, {"authorization": "Bearer secret"}
+        assert live.client.get("/guard/api/state", headers=key | evil).status_code == 200
+        assert live.client.get("/guard/api/state", headers={"x-guard-admin-key": "secret"}).status_code == 200
+        assert live.client.post("/guard/api/mode", json={"mode": "off"}, headers=key).json() == {"mode": "off"}
+        assert live.client.post("/guard/api/mode", json={"mode": "observe"}).status_code == 401
         assert live.client.get("/v1/models").status_code == 200  # not the admin's
+        for path in PAGES:  # they hold no data and ask for the key
+            assert live.client.get(path, headers=evil).status_code == 200
+
+
+# Other sites' pages
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "https://evil.example",
+        "http://127.0.0.1",
+        "http://127.0.0.1:1",
+        "http://localhost:{port}",
+        "http://127.0.0.1:{port}.evil.example",
+        "file://127.0.0.1:{port}",
+        "null",
+        "",
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+def test_a_page_of_another_origin_is_refused(live: Live, origin: str, method: str) -> None:
+    port = live.url.rpartition(":")[2]
+    headers = {"origin": origin.format(port=port)}
+    response = live.client.request(method, "/guard/api/mode", json={"mode": "off"}, headers=headers)
+    assert response.status_code == 403
+    assert response.json()["error"]["code"] == "foreign_origin"
+    assert live.gateway.mode == "supervise"
+    assert live.client.get("/guard/", headers=headers).status_code == 200  # a link from there is followed
+
+
+def test_guards_own_page_is_let_in(live: Live) -> None:
+    for origin in (live.url, live.url.replace("http://", "https://"), live.url.upper()):
+        sent = live.client.post("/guard/api/mode", json={"mode": "supervise"}, headers={"origin": origin})
+        assert sent.status_code == 200
+    behind = {"host": "LOCALHOST", "origin": "https://localhost"}  # a proxy that speaks TLS
+    assert live.client.get("/guard/api/state", headers=behind).status_code == 200
+
+
+def test_the_key_does_not_let_another_origin_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GUARD_ADMIN_KEY", "secret")
+    with serving(settings(tmp_path, server={"cors": ["https://app.example"]})) as live:
+        headers = {"authorization": "Bearer secret", "origin": "https://app.example"}
+        assert live.client.get("/guard/api/state", headers=headers).status_code == 403
+        assert live.client.get("/v1/models", headers=headers).status_code == 200
+        del headers["origin"]
+        assert live.client.get("/guard/api/state", headers=headers).status_code == 200
+
+
+def test_nothing_of_the_log_is_kept_by_a_cache(live: Live) -> None:
+    for path in ("state", "facets", "interruptions", "queue?reviewer=ann", "quality", "agreement", "trends", "export"):
+        response = live.client.get(f"/guard/api/{path}")
+        assert response.status_code == 200, response.text
+        assert response.headers["cache-control"] == "no-store"
+        assert response.headers["x-content-type-options"] == "nosniff"
 
 
 def test_there_is_no_cors_unless_configured(live: Live, tmp_path: Path) -> None:

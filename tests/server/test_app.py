@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +40,7 @@ def test_a_broken_store_is_not_ready_but_alive_and_serves(tmp_path: Path) -> Non
             assert live.metric("guard_store_errors_total", record="interruption") == 1
             assert live.client.get("/guard/").status_code == 200
             patch.setattr(database, "count", _broken)
-            response = live.client.get("/guard/")
+            response = live.client.get("/guard/api/interruptions")
             assert response.status_code == 500
             assert response.json()["error"]["code"] == "StoreError"
 
@@ -175,62 +174,7 @@ def test_two_policies_of_one_name_are_refused(tmp_path: Path) -> None:
     create_app(settings(tmp_path, policies={"default": mine, "allowed": [mine, "off"]}))
 
 
-# The page
-
-XSS = "<script>alert(1)</script><img src=x onerror=\"alert(2)\">' onclick='x {claim} %s &lt;b&gt;"
-
-
-class _Page(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__()
-        self.tags: set[str] = set()
-        self.attributes: set[str] = set()
-        self.text = ""
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.add(tag)
-        self.attributes |= {name for name, _ in attrs}
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-
-def test_the_page_shows_model_text_and_never_runs_it(tmp_path: Path) -> None:
-    said = answer(
-        [{"reasoning": f"Before {XSS} is. BAD {XSS} one. After"}, {"finish": "stop"}],
-        [{"reasoning": XSS}, {"finish": "stop"}],
-    )
-    with serving(settings(tmp_path, [said])) as live:
-        assert "Nothing has been interrupted yet" in live.client.get("/guard/").text
-        live.stream(user=XSS)
-        eventually(lambda: live.interruptions()[0].closing)
-        response = live.client.get("/guard/")
-        listed = live.client.get("/guard/api/interruptions").json()["data"]
-        one = live.client.get(f"/guard/api/interruptions/{listed[0]['id']}").json()
-    page = _Page()
-    page.feed(response.text)
-    assert page.tags == {
-        "html",
-        "head",
-        "meta",
-        "title",
-        "style",
-        "body",
-        "h1",
-        "p",
-        "b",
-        "article",
-        "small",
-        "del",
-        "ins",
-    }
-    assert page.attributes <= {"lang", "charset"}
-    assert page.text.count(XSS) == 3  # in what came before, in the claim, in what followed
-    assert response.headers["content-security-policy"].startswith("default-src 'none'")
-    assert response.headers["x-frame-options"] == "DENY"
-    assert len(listed) == 1
-    assert one == listed[0]
-    assert XSS in one["claim"]
+# The log
 
 
 def test_the_log_is_paged_and_its_parameters_checked(live: Live) -> None:
