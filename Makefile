@@ -11,7 +11,7 @@ TORCH := torch>=2.6,<2.14
 # Two torch threads on a busy machine are many times slower than one.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: run test lint bench mutants coverage experiment llama-server clients clients-parts clean
+.PHONY: run test lint bench bench-store mutants coverage experiment llama-server clients clients-parts clean
 .DEFAULT_GOAL := run
 
 $(BIN)/python:
@@ -48,6 +48,12 @@ lint: $(VENV)/dev.stamp
 
 bench: $(VENV)/dev.stamp
 	$(BIN)/python -m tests.bench.run $(ARGS)
+
+# The log at a million interruptions, on SQLite and PostgreSQL: pages, filters, exports, replay; half an hour.
+bench-store: $(VENV)/dev.stamp
+	$(BIN)/python -m tests.bench.store_scale $(ARGS)
+	$(BIN)/python -m tests.bench.export_scale
+	$(BIN)/python -m tests.bench.replay_scale
 
 mutants: $(VENV)/dev.stamp
 	$(BIN)/python -m tests.mutants $(ARGS)

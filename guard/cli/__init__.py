@@ -12,11 +12,12 @@ from typing import Annotated
 import typer
 
 from guard import __version__
-from guard.cli.interruptions import Json, StoreUrl, interruptions_app
+from guard.cli.interruptions import Json, interruptions_app
+from guard.cli.log import archive, export, forget, replay
 from guard.cli.train import train_app
 from guard.cli.transcripts import transcripts
 from guard.cli.world import world_app
-from guard.errors import GuardError, MissingExtra
+from guard.errors import ConfigError, GuardError, MissingExtra
 
 app = typer.Typer(
     help="An OpenAI-compatible endpoint that corrects a model while it is still speaking.",
@@ -27,10 +28,8 @@ app = typer.Typer(
 app.add_typer(interruptions_app, name="interruptions")
 app.add_typer(world_app, name="world")
 app.add_typer(train_app, name="train")
-app.command()(transcripts)
 
 Facts = Annotated[list[Path] | None, typer.Option("--facts", help="Facts file, JSONL or SQLite; may be repeated.")]
-FORMATS = "clean, distillation, documents, preference, prompt_completion, or a plug-in's."
 Supervisor = Annotated[str | None, typer.Option(help="Base URL of the server of the model that judges.")]
 SupervisorModel = Annotated[str | None, typer.Option(help="That model's name there.")]
 
@@ -129,8 +128,8 @@ def probe(
 
 @app.command("eval")
 def evaluate(
-    shape: Annotated[str, typer.Argument(metavar="SHAPE", help="grounded, steps or pairs.")],
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Labelled rows, JSON lines.")],
+    shape: Annotated[str | None, typer.Argument(metavar="SHAPE", help="grounded, steps or pairs.")] = None,
+    files: Annotated[list[Path] | None, typer.Argument(metavar="FILE...", help="Labelled rows, JSON lines.")] = None,
     policy: Annotated[str | None, typer.Option(help="A shipped policy's name or a file.  [default: default]")] = None,
     facts: Facts = None,
     config: Annotated[Path | None, typer.Option(help="A guard.yaml: its supervisor, facts, default policy.")] = None,
@@ -159,8 +158,21 @@ def evaluate(
     budget: Annotated[
         float, typer.Option(min=0, help="False interruptions in 1,000 clean tokens that --calibrate may spend.")
     ] = 0.5,
+    from_store: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="--calibrate from the reviews in this log, without SHAPE and FILE."),
+    ] = None,
+    check: Annotated[str | None, typer.Option(help="--from-store: the check.  [default: the one with reviews]")] = None,
 ) -> None:
     """Measure checks on labelled reasoning, through the path that live traffic takes."""
+    if from_store is not None:
+        if calibrate is None or files or fuse:
+            raise ConfigError("--from-store goes with --calibrate FILE, and without SHAPE, FILE and --fuse")
+        from guard.cli.eval_reviews import recalibrate_from
+
+        return recalibrate_from(from_store, calibrate, check, budget, seed)
+    if shape is None or not files:
+        raise ConfigError("name a SHAPE (grounded, steps, pairs) and files of labelled rows, or --from-store URL")
     try:
         from guard.cli.eval import Wanted, measure
         from guard.cli.eval_models import Asked
@@ -185,16 +197,5 @@ def evaluate(
         raise typer.Exit(130) from None
 
 
-@app.command()
-def export(
-    format_: Annotated[str, typer.Argument(metavar="FORMAT", help=FORMATS)],
-    out: Annotated[Path, typer.Option(help="JSONL file to write.")],
-    store: StoreUrl = "sqlite:///guard.db",
-    tokenizer: Annotated[str | None, typer.Option(help="Render for this model: a directory or a hub name.")] = None,
-    unreviewed: Annotated[bool, typer.Option(help="Include what nobody has reviewed (not in clean).")] = False,
-    at: Annotated[str | None, typer.Option(help="preference: after the claim (default) or before it.")] = None,
-) -> None:
-    """Write the log as training rows of a format."""
-    from guard.cli.exporting import export_rows
-
-    export_rows(format_, out, store, tokenizer, unreviewed, at)
+for verb in (export, replay, archive, forget, transcripts):
+    app.command()(verb)

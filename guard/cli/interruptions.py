@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from guard.errors import ConfigError
+
 interruptions_app = typer.Typer(help="The log of interruptions.", no_args_is_help=True)
 
 StoreUrl = Annotated[str, typer.Option("--store", help="SQLAlchemy URL of the log.")]
@@ -32,14 +34,25 @@ def list_(
 
 @interruptions_app.command()
 def review(
-    keys: Annotated[list[str], typer.Argument(metavar="ID", help="Interruptions' ids; - reads them from stdin.")],
-    verdict: Annotated[str, typer.Argument(metavar="VERDICT", help="confirmed or rejected.")],
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[ID... VERDICT]", help="Ids (- reads them from stdin), then confirmed or rejected."),
+    ] = None,
     store: StoreUrl = "sqlite:///guard.db",
+    reviewer: Annotated[str | None, typer.Option(help="Who judges.  [default: $USER]")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many to be asked about, where no ID is named.")] = 20,
 ) -> None:
-    """Say whether interruptions were right; only confirmed ones are exported by default."""
+    """Say whether guard was right; without ids, be asked about one statement after the other."""
+    if not words:
+        from guard.cli.reviewing import review_queue
+
+        review_queue(store, reviewer, limit)
+        return
     from guard.cli.reading import review_interruptions
 
-    review_interruptions(store, keys, verdict)
+    if len(words) == 1:
+        raise ConfigError(f"{words[0]!r} stands alone: name ids and then confirmed or rejected, or nothing to be asked")
+    review_interruptions(store, words[:-1], words[-1], reviewer)
 
 
 @interruptions_app.command()

@@ -79,6 +79,7 @@ def _overridden(base: Settings, overrides: Overrides) -> Settings:
 def run(settings: Settings) -> None:
     """Serve until interrupted. Raises GuardError if it cannot start."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     app = create_app(settings)
     listening = listen(settings.server.host, settings.server.port)
     host, port = listening.getsockname()[:2]
@@ -86,7 +87,20 @@ def run(settings: Settings) -> None:
     # The lifespan is ours: an error at the start is then one line, not a framework's traceback.
     config = uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=3)
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-        runner.run(_serve(app.state.gateway, uvicorn.Server(config), listening, greeting))
+        runner.run(_serve(app.state.gateway, _Server(config, app.state.gateway), listening, greeting))
+
+
+class _Server(uvicorn.Server):
+    """Lets those who watch go before it waits for connections to end: they would stay."""
+
+    def __init__(self, config: uvicorn.Config, gateway: Gateway) -> None:
+        super().__init__(config)
+        self._gateway = gateway
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Shut down, watchers first."""
+        self._gateway.live.close()
+        await super().shutdown(sockets)
 
 
 async def _serve(gateway: Gateway, server: uvicorn.Server, listening: socket.socket, greeting: str) -> None:
