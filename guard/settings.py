@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from guard.backends import Timeouts
+from guard.backends import Seconds, Timeouts
 from guard.errors import ConfigError
 from guard.registry import first_error, shipped
 
@@ -144,6 +144,18 @@ class ServerSettings(_Model):
     forward: Literal["auto", "all", "none"] = "auto"
 
 
+class MetricsSettings(_Model):
+    """`buckets_s`: upper bounds of `guard_held_seconds`, in seconds and rising; null: from 0.1 ms to 10 s."""
+
+    buckets_s: Annotated[tuple[Seconds, ...], Field(min_length=1)] | None = None
+
+
+class TracingSettings(_Model):
+    """`otlp`: base URL of a collector of traces (OTLP over HTTP); null: none, unless the variables OTEL_* name one."""
+
+    otlp: Annotated[str, Field(pattern=r"^https?://[^\s/]+")] | None = None
+
+
 class Settings(_Model):
     """A whole guard.yaml."""
 
@@ -155,6 +167,8 @@ class Settings(_Model):
     policies: Policies = Policies()
     store: StoreSettings = StoreSettings()
     server: ServerSettings = ServerSettings()
+    metrics: MetricsSettings = MetricsSettings()
+    tracing: TracingSettings = TracingSettings()
     timeouts: Timeouts = Timeouts()
     """For every backend that has an upstream to wait for; a model's own `timeouts` win over it, one by one."""
 

@@ -134,6 +134,8 @@ class Disk:
                 os.link(part, target)
             except FileExistsError:
                 return False
+            except FileNotFoundError:
+                return False  # another run has made the file, and swept this part away as what a loser left
             finally:
                 part.unlink(missing_ok=True)
             _sync(target.parent)
@@ -159,7 +161,10 @@ class Disk:
     def _folder(self, folder: Path) -> None:
         if folder.is_dir():
             return
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except FileNotFoundError as error:  # a caller would take it for a file's
+            raise StoreError(f"archive {self.shown!r}: {error}; name a folder that can be made and written") from None
         for parent in (folder, *folder.parents):
             _sync(parent)
             if parent == self._root.parent:

@@ -11,7 +11,8 @@ Cannot catch: the same thing said otherwise. Costs microseconds. Needs a list of
         - {regex: "version \\d+\\.9", reason: "there is no such version."}
 
 Rules: one finding for each phrase that occurs, at its first occurrence; letter case never counts; a `text` is matched
-as it stands, inside words too. Write `regex`es without nested repetition: they run on every segment.
+as it stands, inside words too. A segment that holds none is `not_applicable`, never clean: it may say anything else.
+Write `regex`es without nested repetition: they run on every segment.
 """
 
 from __future__ import annotations
@@ -22,9 +23,11 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from guard.checks import TEXT, Context, Resources, Result
+from guard.checks import TEXT, Context, NotApplicable, Resources, Result
 from guard.checks import Params as CheckParams
 from guard.core.types import Channel, Finding, Segment
+
+_NO_PHRASE = NotApplicable("no phrase")
 
 
 class Phrase(BaseModel):
@@ -73,7 +76,7 @@ class PhraseCheck:
     def examine(self, segment: Segment, context: Context) -> Result:
         """One finding for each phrase that the segment holds; `start`, `end` are its first match."""
         del context
-        return tuple(self._found(segment.text))
+        return tuple(self._found(segment.text)) or _NO_PHRASE
 
     def _found(self, text: str) -> Iterator[Finding]:
         for phrase, pattern in self._patterns:

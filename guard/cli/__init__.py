@@ -69,6 +69,9 @@ def serve(
     supervisor_model: SupervisorModel = None,
     facts: Facts = None,
     store: Annotated[str | None, typer.Option(help="URL of the log.  [default: sqlite:///guard.db]")] = None,
+    log_format: Annotated[
+        str | None, typer.Option(help="json or text.  [default: text on a terminal, else json]")
+    ] = None,
 ) -> None:
     """Serve. With no arguments: the built-in model, its world's facts, SQLite."""
     from guard.cli.serving import Overrides, run, settings_for
@@ -86,7 +89,7 @@ def serve(
         facts=tuple(facts or ()),
         store=store,
     )
-    run(settings_for(config, overrides))
+    run(settings_for(config, overrides), log_format)
 
 
 @app.command()

@@ -15,6 +15,11 @@ from guard.errors import ConfigError, GuardError, StoreError
 if TYPE_CHECKING:
     from guard.archive import Archive, Comparison
 
+NO_SUCH_USER = (
+    "nobody of that name is on record: where a policy redacts its records, or a request named no user, nothing can be "
+    "found by user; say --session or --conversation (guard interruptions show has them)"
+)
+
 
 def archive_store(to: str, url: str, verify: bool) -> None:
     """Bring an archive up to what the store has and say what changed; or only compare the two.
@@ -50,21 +55,26 @@ def forget(
     try:
         if not yes:
             _agreed(f"Delete all that is on record of {name} {value!r} in {1 + len(found)} places?")
-        print(f"{asyncio.run(store.forget(**given))} rows deleted from the store")
+        deleted = asyncio.run(store.forget(**given))
+        print(f"{deleted} rows deleted from the store")
     finally:
         asyncio.run(store.close())
-    failed = [problem for archive in found if (problem := _forgotten(archive, **given))]
+    done = [_forgotten(archive, **given) for archive in found]
+    failed = [each for each in done if isinstance(each, str)]
+    if name == "user" and not deleted and not any(done):
+        print(NO_SUCH_USER)
     if failed:
         raise StoreError(f"not forgotten everywhere, ask again: {'; '.join(failed)}")
 
 
-def _forgotten(archive: Archive, **given: str | None) -> str | None:
-    """Forget in an archive; returns what went wrong."""
+def _forgotten(archive: Archive, **given: str | None) -> int | str:
+    """Forget in an archive; returns how many rows, or what went wrong."""
     try:
-        print(f"{archive.forget(**given)} rows deleted from {archive.shown}")
+        deleted = archive.forget(**given)
     except GuardError as error:
         return str(error)
-    return None
+    print(f"{deleted} rows deleted from {archive.shown}")
+    return deleted
 
 
 def _say(found: Comparison, shown: str) -> None:

@@ -12,7 +12,7 @@ import msgspec
 from guard.cli.reading import opened, printable
 from guard.core.calibration import VERSION
 from guard.errors import ConfigError
-from guard.evaluation.recalibrating import check_of, recalibrate
+from guard.evaluation.recalibrating import check_of, findings, recalibrate
 from guard.evaluation.recalibrating_reviews import reviews
 from guard.store import Database
 from guard.store.engine import name
@@ -35,6 +35,7 @@ def recalibrate_from(url: str, out: Path, check: str | None, budget: float, seed
         print(f"note: {times} judged claims left out: {why}", file=sys.stderr)
     learnt = recalibrate(found, check_of(found, check), budget=budget, seed=seed)
     kinds = Counter(each.kind for each in found.judged)
+    print(f"{printable(learnt['check'])}: calibrated on {findings(found.judged, learnt['check'])}", file=sys.stderr)
     data = {"store": name(url), **{kind: kinds[kind] for kind in ("interruptions", "flagged", "clean")}}
     document = {"version": VERSION, "data": [data], "shape": "reviews", "budget": budget, "seed": seed, **learnt}
     try:

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 import time
-from collections import deque
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
-import msgspec
-
 from guard.cli.judging import RULINGS, judgement, whoever
-from guard.core.records import InterruptionRecord, Review, Ruling, SessionRecord
-from guard.core.types import Verdict
+from guard.core.records import InterruptionRecord, Review, Ruling
+from guard.core.types import Finding, Verdict
 from guard.errors import ConfigError
 from guard.server.review import summary
-from guard.store import Filter, Store
+from guard.store import Filter, SegmentRecord, Store
+from guard.store.codec import encode
 
 T = TypeVar("T")
 OUTCOMES = ("corrected", "relapsed", "abandoned", "open")
+PASSED: Mapping[Review, str] = {"confirmed": "rightly let pass", "rejected": "missed"}
+"""What a review says of a statement that was let pass."""
+
 SHOWN = 200
 """Characters of a question in a list."""
 
@@ -40,7 +42,13 @@ def list_interruptions(url: str, limit: int, outcome: str | None, unreviewed: bo
 
 
 def show_interruption(url: str, key: str, tokens: bool) -> None:
-    """Print one interruption as JSON; without `tokens`, say on standard error how many of them are left out."""
+    """Print one interruption, or a statement that was let pass, as JSON.
+
+    Without `tokens`, say on standard error how many of them are left out.
+    """
+    if "#" in key:
+        _show_segment(url, key)
+        return
     record = with_store(url, lambda store: _found(store, key))
     if record is None:
         raise _missing([key], url)
@@ -49,6 +57,15 @@ def show_interruption(url: str, key: str, tokens: bool) -> None:
     print_json(whole)
     if left_out:
         print(f"tokens left out: {left_out}, with their alternatives; --tokens prints them", file=sys.stderr)
+
+
+def _show_segment(url: str, key: str) -> None:
+    segment = with_store(url, lambda store: store.segment(key))
+    if segment is None:
+        raise ConfigError(
+            f"there is no statement {key!r} kept for review in {url!r}; see `guard interruptions list --observed`"
+        )
+    print_json(asdict(segment))
 
 
 def _without_tokens(whole: dict[str, Any]) -> int:
@@ -93,40 +110,27 @@ async def _reviewed(store: Store, keys: Sequence[str], ruling: Ruling, reviewer:
 
 
 def list_findings(url: str, limit: int) -> None:
-    """Print what checks flagged without an interruption (`observe`, below `interrupt_at`, late, limited), newest first,
-    with its score, its id and what reviewers say of it."""
-    store = opened(url)
-    try:
-        found: deque[tuple[str, SessionRecord, Verdict, str]] = deque(maxlen=limit)
-        for session in store.iter_sessions(Filter(flagged=True)):
-            found.extend(_let_pass(session))
-        lines = [_finding_line(*each, _review(store, each[0])) for each in reversed(found)]
-    finally:
-        asyncio.run(store.close())
+    """Print the newest `limit` statements that checks flagged without an interruption (`observe`, below `interrupt_at`,
+    late, limited), newest first: for each check that flagged it its score, its id and what reviewers say of it."""
+    records = with_store(url, lambda store: store.segments(limit))
+    lines = [
+        _finding_line(record, verdict)
+        for record in records
+        for verdict in record.verdicts
+        if verdict.status == "flagged"
+    ]
     print("\n".join(lines) or "Nothing has been flagged without an interruption.")
 
 
-def _let_pass(session: SessionRecord) -> Iterator[tuple[str, SessionRecord, Verdict, str]]:
-    """The findings of a session that did not interrupt: the statement's id, the verdict and the statement."""
-    for choice in session.choices:
-        texts = {segment.id: segment.text for segment in choice.segments}
-        for verdict in choice.verdicts:
-            if verdict.status == "flagged" and verdict.disposition != "interrupted":
-                id_ = f"{session.provenance.session}.{choice.choice}#{verdict.segment}"
-                yield id_, session, verdict, texts.get(verdict.segment, "")
-
-
-def _review(store: Store, segment: str) -> Review:
-    record = store.database.segment(segment)
-    return "unreviewed" if record is None else record.review
-
-
-def _finding_line(id_: str, session: SessionRecord, verdict: Verdict, text: str, review: Review) -> str:
-    when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(session.ended))
-    surest = max(verdict.findings, key=lambda f: f.score)
-    about = (id_, session.provenance.policy, verdict.check, verdict.disposition, f"{surest.score:.2f}", review)
-    claim, true = printable(" ".join(text.split())), printable(surest.correction or surest.reason)
-    return f"{when}  {printable('  '.join(about))}\n    {claim}  ->  {true}"
+def _finding_line(record: SegmentRecord, verdict: Verdict) -> str:
+    when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.at))
+    surest = max(verdict.findings, key=lambda f: f.score, default=Finding(score=0.0))
+    found = (verdict.check, verdict.disposition, f"{surest.score:.2f}")
+    about = (record.id, record.provenance.policy, *found, PASSED.get(record.review, record.review))
+    asked = " ".join(record.provenance.evidence.question.split())
+    question = f"    asked: {printable(_short(asked))}\n" if asked else ""
+    claim, true = printable(" ".join(record.segment.text.split())), printable(surest.correction or surest.reason)
+    return f"{when}  {printable('  '.join(about))}\n{question}    {claim}  ->  {true}"
 
 
 async def _found(store: Store, key: str) -> InterruptionRecord | None:
@@ -173,8 +177,13 @@ def with_store(url: str, read: Callable[[Store], Coroutine[Any, Any, T]]) -> T:
 
 
 def print_json(value: Any) -> None:
-    """Print a value as indented JSON."""
-    sys.stdout.write(msgspec.json.format(msgspec.json.encode(value)).decode() + "\n")
+    """Print a value as indented JSON, in which every control character is escaped."""
+    text = json.dumps(json.loads(encode(value)), indent=2, ensure_ascii=False)
+    sys.stdout.write("".join(c if c.isprintable() or c == "\n" else _escaped(c) for c in text) + "\n")
+
+
+def _escaped(character: str) -> str:
+    return "\\u007f" if character == "\x7f" else json.dumps(character)[1:-1]
 
 
 def _lines(records: list[InterruptionRecord]) -> str:
@@ -187,7 +196,7 @@ def _lines(records: list[InterruptionRecord]) -> str:
         about = (*(str(fields[name]) for name in names), f"{fields['score']:.2f}", record.review)
         claim, put_in = (" ".join(str(fields[name]).split()) for name in ("claim", "put_in"))
         asked = " ".join(_question(record).split())
-        lines.append(f"{when}  {'  '.join(about)}")
+        lines.append(f"{when}  {printable('  '.join(about))}")
         lines += [f"    asked: {printable(_short(asked))}"] if asked else []
         lines.append(f"    {printable(claim)}  ->  {printable(put_in)}")
     return "\n".join(lines)

@@ -14,13 +14,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
-import msgspec
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from guard import registry
 from guard.checks import Resources
+from guard.cli.choosing import INTERRUPTIONS_ONLY, sessions
 from guard.cli.eval_models import Asked, policy_and_models
 from guard.cli.reading import opened, print_json, printable
 from guard.core.records import Judgement, Review, SessionRecord
@@ -30,6 +30,7 @@ from guard.evaluation.replaying import Replayer
 from guard.evaluation.replaying_change import Kind
 from guard.evaluation.replaying_totals import KINDS, Told, Totals
 from guard.store import Database, Filter
+from guard.store.codec import encode
 from guard.store.judging import consensus
 
 EXAMPLES = 5
@@ -45,6 +46,7 @@ _HEADS: dict[Kind, str] = {
     "more": "would be interrupted and was not",
     "less": "was interrupted and would not be",
     "reworded": "would be interrupted otherwise or in other words",
+    "observed": "is only observed: flagged then or now, and interrupted neither then nor now",
     "otherwise": "would end otherwise: a limit, too late, a stop",
     "undecided": "cannot be told: a check that decides cannot run here",
 }
@@ -55,6 +57,7 @@ _REVIEWED = {
     "rejected_reworded": "rejected interruptions reworded",
     "missed_caught": "missed statements caught",
     "right_interrupted": "statements judged right that would be interrupted",
+    "missed_lost": "missed statements that were flagged, flagged no more",
 }
 
 
@@ -91,7 +94,7 @@ def replay(
     if wanted.as_json:
         print_json(document)
     else:
-        _show(document, examples)
+        _show(document, examples, wanted)
 
 
 async def _run(
@@ -102,14 +105,14 @@ async def _run(
     examples: dict[Kind, list[Told]] = {kind: [] for kind in KINDS}
     await models.start()
     try:
-        for session in log.iter_sessions(which):
+        for session in sessions(log, which):
             key = session.provenance.session
             cuts = [cut for id_ in _ids(session) if (cut := log.interruption(id_)) is not None]
             for told in totals.add(key, await replayer.replay(session, cuts), cuts):
                 if len(examples[told.change.kind]) < EXAMPLES:
                     examples[told.change.kind].append(told)
                 if out is not None:
-                    out.write(msgspec.json.encode(told.to_json()) + b"\n")
+                    out.write(encode(told.to_json()).encode() + b"\n")
     finally:
         await models.close()
     return totals, [told for kind in KINDS for told in examples[kind]]
@@ -157,9 +160,9 @@ def _writing(path: Path) -> IO[bytes]:
 # What is printed
 
 
-def _show(document: Mapping[str, Any], examples: Sequence[Told]) -> None:
+def _show(document: Mapping[str, Any], examples: Sequence[Told], wanted: Wanted) -> None:
     console = Console() if sys.stdout.isatty() else Console(width=_WIDE)
-    for line in _lines(document):
+    for line in (*_lines(document), *_none(document, wanted)):
         console.print(Text(line), soft_wrap=True)
     if document["checks"]:
         console.print(_checks(document["checks"]))
@@ -169,6 +172,18 @@ def _show(document: Mapping[str, Any], examples: Sequence[Told]) -> None:
             console.print(Text(f"{_HEADS[kind]}:", style="bold"))
         for told in shown:
             console.print(Text("\n".join(_example(told))), soft_wrap=True)
+        if shown and (more := document["changes"][kind] - len(shown)):
+            place = "--out FILE writes all" if wanted.out is None else f"all are in {printable(str(wanted.out))}"
+            console.print(Text(f"  and {more} more; {place}"), soft_wrap=True)
+
+
+def _none(document: Mapping[str, Any], wanted: Wanted) -> Iterator[str]:
+    """Why there is nothing, where conditions left nothing."""
+    if wanted.where and not document["sessions"]:
+        yield (
+            f"no session on record is like that; {', '.join(INTERRUPTIONS_ONLY)} ask for sessions that hold such an "
+            "interruption"
+        )
 
 
 def _lines(document: Mapping[str, Any]) -> Iterator[str]:
@@ -184,7 +199,7 @@ def _lines(document: Mapping[str, Any]) -> Iterator[str]:
     reviewed = document["reviewed"]
     yield "reviewers' word on it:"
     for name, what in _REVIEWED.items():
-        of = f" of {reviewed['missed']}" if name == "missed_caught" else ""
+        of = f" of {reviewed['missed']}" if name.startswith("missed_") else ""
         yield f"  {reviewed[name]}{of} {what}"
     if document["assumed"]:
         yield (

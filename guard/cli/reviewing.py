@@ -19,8 +19,10 @@ from guard.cli.reviewing_text import heading, line, of_interruption, of_segment
 from guard.core.records import Ruling
 from guard.store import Store, Subject
 
-KEYS = "c confirm, r reject, u unsure, e edit, l label, s skip, z undo, q quit"
+KEYS = "c confirm, r reject, u unsure, e edit, l label, s skip, z undo, q quit, ? keys"
 OF_SEGMENTS = "(of a statement that was let pass: c says that it is right, r that guard missed it)"
+VERDICT = "say c, r or u"
+_LEAVES = frozenset("szq")
 _RULINGS: dict[str, Ruling] = {"c": "confirmed", "r": "rejected", "u": "unsure"}
 
 
@@ -60,24 +62,29 @@ class _Review:
         done = len(self._behind)
         print(f"\n{heading(subject, done + 1, done + len(self._ahead))}")
         print("\n".join(await self._shown(subject)))
-        edit = Edit()
+        edit, leaving = Edit(), ""
         while True:
             key = _key()
             if key in _RULINGS:
                 await self._judge(subject, _RULINGS[key], edit)
                 return True
-            if key == "s":
+            if edit != Edit() and key in _LEAVES and key != leaving:
+                leaving = key
+                print(f"the edit is not saved: {VERDICT}, or {key} again to leave without it")
+            elif key == "s":
                 self._behind.append(self._ahead.pop(0))
                 return True
-            if key == "z":
+            elif key == "z":
                 if await self._undo():
                     return True
             elif key in ("q", ""):
+                if edit != Edit() and not key:
+                    print("the edit is not saved: there was no verdict")
                 return False
-            elif key == "e":
-                edit = replace(edit, reason=_line("reason: ") or None, correction=_line("correction: ") or None)
-            elif key == "l":
-                edit = replace(edit, label=_line("label: "))
+            elif key in ("e", "l"):
+                edit = _edited(edit, key)
+            elif key == "?":
+                print(f"{KEYS}\n{OF_SEGMENTS}")
             else:
                 print(f"{line(key)!r} means nothing here: {KEYS}")
 
@@ -112,6 +119,17 @@ class _Review:
 
 
 # What is typed
+
+
+def _edited(edit: Edit, key: str) -> Edit:
+    """The edit with what is typed now."""
+    if key == "l":
+        edit = replace(edit, label=_line("label: "))
+    else:
+        edit = replace(edit, reason=_line("reason: ") or None, correction=_line("correction: ") or None)
+    if edit != Edit():
+        print(f"it is written with your verdict: {VERDICT}")
+    return edit
 
 
 def _key() -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import logging
 import socket
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 import uvicorn
 
+from guard import logs
 from guard.errors import ConfigError
 from guard.server.app import create_app
 from guard.server.gateway import Gateway
@@ -76,16 +76,18 @@ def _overridden(base: Settings, overrides: Overrides) -> Settings:
     return validated(base.model_dump() | changes, "the command line")
 
 
-def run(settings: Settings) -> None:
-    """Serve until interrupted. Raises GuardError if it cannot start."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+def run(settings: Settings, log_format: str | None = None) -> None:
+    """Serve until interrupted; `log_format` as `guard.logs.configure` has it. Raises GuardError if it cannot start."""
+    logs.configure(log_format)
     app = create_app(settings)
     listening = listen(settings.server.host, settings.server.port)
     host, port = listening.getsockname()[:2]
     greeting = _greeting(settings, f"http://{f'[{host}]' if ':' in host else host}:{port}")
     # The lifespan is ours: an error at the start is then one line, not a framework's traceback.
-    config = uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=3)
+    # So is the log: uvicorn would set up its own.
+    config = uvicorn.Config(
+        app, log_config=None, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=3
+    )
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         runner.run(_serve(app.state.gateway, _Server(config, app.state.gateway), listening, greeting))
 

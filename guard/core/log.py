@@ -158,8 +158,8 @@ class Log:
         bad = {id_ for id_ in flagged if turn.docket.get(id_) is not None}  # what was cut out is in no text
         bad |= {entry.segment.id for entry in turn.docket.waiting}
         claims = {normalise(segment.text) for segment, v in self._verdicts if v.status == "flagged"}
-        bad |= {s.id for s in self._segments.values() if s.start >= at and normalise(s.text) in claims}
-        stops = [s.start for s in self._segments.values() if s.id in bad and s.channel == channel and s.start >= at]
+        behind = [s for s in self._segments.values() if s.channel == channel and s.start >= at]
+        stops = [s.start for s in behind if s.id in bad or normalise(s.text) in claims]
         stops += [span.start for span in transcript.spans if span.origin == "guard" and span.start >= at]
         stops += [o.reached[channel] for o in self._open if o.called and o.segment.id > opened.segment.id]
         end = min([*stops, len(transcript) if ended else turn.segmented(channel)])

@@ -70,10 +70,12 @@ class EventLog:
 def from_json(events: Iterable[JSON]) -> Iterator[ev.Event]:
     """The events again. Raises KeyError or TypeError for what `to_json` did not write."""
     for event in events:
-        fields = {name: value for name, value in event.items() if name not in ("event", "choice")}
-        if event["event"] == "checked":
-            fields["findings"] = tuple(Finding(**finding) for finding in fields.get("findings", ()))
-        yield _NAMES[event["event"]](**fields)
+        fields = dict(event)
+        fields.pop("choice", None)
+        type_ = _NAMES[fields.pop("event")]
+        if "findings" in fields:
+            fields["findings"] = tuple([Finding(**finding) for finding in fields["findings"]])
+        yield type_(**fields)
 
 
 def _encode(event: ev.Event) -> dict[str, Any]:

@@ -66,6 +66,7 @@ class Session:
         self._uses = {use.check: use for use in config.policy.checks}
         self._gated = any(use.used_at is not None for use in config.policy.checks)
         self._specs = [spec for spec in config.checks if spec.name in self._uses]
+        self._versions = {spec.name: spec.version for spec in self._specs}
         self._begin(config.prefix)
         self._log = Log(config.choice, config.policy.record.top_logprobs)
         self._attempt = 0
@@ -439,9 +440,13 @@ class Session:
     def _verdict(
         self, entry: Entry, check: str, status: Status, why: str, findings: tuple[Finding, ...] = ()
     ) -> Verdict:
-        version = next(spec.version for spec in self._specs if spec.name == check)
         return Verdict(
-            segment=entry.segment.id, check=check, version=version, status=status, why=why, findings=findings
+            segment=entry.segment.id,
+            check=check,
+            version=self._versions[check],
+            status=status,
+            why=why,
+            findings=findings,
         )
 
     # Corrections and the end

@@ -25,6 +25,7 @@ from guard.errors import ConfigError
 from guard.registry import LoadedPolicy
 from guard.relay import Out, Relay
 from guard.settings import read_settings
+from guard.store.people import redactors
 
 
 def check_file(name: str, say: Callable[[str], None]) -> Iterator[str]:
@@ -59,6 +60,7 @@ def _check_settings(path: Path, say: Callable[[str], None]) -> Iterator[str]:
     names = dict.fromkeys([settings.policies.default, *settings.policies.allowed, *of_models])
     for name in names:
         registry.load_policy(registry.read_policy(name), Resources(facts=settings.facts))
+    redactors(settings.store)
     say(f"{path}: ok, {len(settings.models)} models, {len(names)} policies")
     yield from ()
 

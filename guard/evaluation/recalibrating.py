@@ -7,8 +7,9 @@
    check passed. An interruption that is confirmed, and a statement let pass that is rejected, is wrong.
 2. Scores are those that the check gave, before any calibration: the recorded events have them. Without events, or from
    another version of the check, a claim teaches nothing.
-3. What is judged stands for all of its kind: interruptions and flagged statements for those of their check, clean ones
-   for every clean segment that was counted. So it does not matter that doubtful ones are judged first.
+3. What is judged stands for all of its kind: interruptions and flagged statements for those of their check, in quarters
+   by score, and clean ones for every clean segment that was counted. So it matters less that doubtful ones are judged
+   first; within a quarter the ones that are judged still count for those that are not.
 4. Too few reviews are an error that says how many it takes.
 
 Reads and writes nothing.
@@ -17,7 +18,7 @@ Reads and writes nothing.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,13 +26,15 @@ import numpy as np
 from guard.errors import ConfigError
 from guard.evaluation.calibration import METHODS, best_method, fit, folds, log_loss, out_of_fold
 from guard.evaluation.ranking import Floats, Ranking
-from guard.evaluation.recalibrating_reviews import Judged, Reviews
+from guard.evaluation.recalibrating_reviews import Judged, Kind, Reviews
 from guard.evaluation.statements import Split, Statements, held_out
 from guard.evaluation.stretches import Tokens
 
 FOLDS = 5
 FINDINGS = 30
 """Judged findings of the check that it takes."""
+
+_WORDS: Mapping[Kind, str] = {"interruptions": "interrupted", "flagged": "flagged and let pass", "clean": "passed"}
 
 EACH = 5
 """So many of them must be right, and so many false."""
@@ -62,7 +65,7 @@ def recalibrate(found: Reviews, check: str, *, budget: float, seed: int = 0) -> 
         if check in each.scores and each.versions.get(check) == version
     ]
     statements = _statements(asked, check)
-    _enough(statements, check, sum(each.kind == "clean" for each, _ in asked))
+    _enough(statements, check, [each for each, _ in asked])
     learnt = _learnt(statements, check, len(asked), budget, seed)
     return {"check": check, "check_version": version, **learnt}
 
@@ -84,11 +87,19 @@ def _statements(asked: Sequence[tuple[Judged, float]], check: str) -> Statements
     )
 
 
-def _enough(found: Statements, check: str, clean: int) -> None:
+def findings(judged: Sequence[Judged], check: str) -> str:
+    """How many judged findings the check has, and on what: not only on what it interrupted."""
+    kinds = Counter(each.kind for each in judged if each.scores.get(check, 0) > 0)
+    told = ", ".join(f"{kinds[kind]} {word}" for kind, word in _WORDS.items() if kinds[kind])
+    return f"{kinds.total()} judged findings{f' (statements: {told})' if told else ''}"
+
+
+def _enough(found: Statements, check: str, judged: Sequence[Judged]) -> None:
     right, false = int(found.wrong.sum()), int((~found.wrong).sum())
+    clean = sum(each.kind == "clean" for each in judged)
     if right + false < FINDINGS or min(right, false) < EACH:
         raise ConfigError(
-            f"--from-store: check {check!r} has {right + false} judged findings, {right} right and {false} false; it "
+            f"--from-store: check {check!r} has {findings(judged, check)}, {right} right and {false} false; it "
             f"takes {FINDINGS}, at least {EACH} of each: go on with `guard interruptions review`"
         )
     if clean < CLEAN:

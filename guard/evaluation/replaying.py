@@ -77,7 +77,8 @@ class Replayer:
         if sum(choice.interruptions for choice in record.choices) != len(made):
             return Replayed(skipped=NOT_WHOLE)
         try:
-            choices = [_recorded(record, choice, made) for choice in record.choices]
+            unchanged = record.provenance.policy_hash == self._loaded.hash
+            choices = [_recorded(record, choice, made, unchanged) for choice in record.choices]
         except (KeyError, TypeError):
             return Replayed(skipped=OTHER_EVENTS)
         try:
@@ -144,11 +145,12 @@ def _shipped(name: str) -> LoadedPolicy | None:
         return None
 
 
-def _recorded(record: SessionRecord, summary: Summary, made: Sequence[Interruption]) -> Recorded:
+def _recorded(record: SessionRecord, summary: Summary, made: Sequence[Interruption], unchanged: bool) -> Recorded:
     return Recorded(
         summary,
         [event for event in record.events if event["choice"] == summary.choice],
         {each.number: each for each in made if each.choice == summary.choice},
+        unchanged,
     )
 
 

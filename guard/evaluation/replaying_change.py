@@ -9,9 +9,10 @@ from typing import Literal
 from guard.core.types import Interruption, Summary, Verdict
 from guard.evaluation.replaying_recorded import Recorded, acting
 
-Kind = Literal["more", "less", "reworded", "otherwise", "undecided"]
+Kind = Literal["more", "less", "reworded", "observed", "otherwise", "undecided"]
 """A claim is interrupted that was not; is not that was; is in another manner or other words; or ends at a limit, comes
-too late, stops the answer where it did not. `undecided`: a check that would decide cannot run here."""
+too late, stops the answer where it did not. `observed`: it is interrupted neither way, and a policy that only observes
+flags it in one of the two. `undecided`: a check that would decide cannot run here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,9 +73,7 @@ def _disposed(recorded: Recorded, now: Summary, numbers: Mapping[int, int | None
 
 
 def _kind(old: Verdict | None, new: Verdict | None) -> Kind:
-    if old is None and new is not None and new.disposition == "observed":
-        return "more"
-    return "less" if new is None and old is not None and old.disposition == "observed" else "otherwise"
+    return "observed" if {each.disposition for each in (old, new) if each} == {"observed"} else "otherwise"
 
 
 def where(made: Interruption) -> tuple[object, ...]:

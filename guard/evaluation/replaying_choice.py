@@ -127,6 +127,8 @@ class Replay(Drive):
                 self._hold(id_)
             case ev.Record(interruption):
                 self._decided(interruption)
+            case ev.DropChecks(gone):
+                self._unanswered = [command for command in self._unanswered if command.segment.id not in gone]
             case ev.OpenAttempt(attempt) if attempt == self._recorded.starved:
                 yield ev.Finished(attempt, "length")
             case ev.Finish():
@@ -184,8 +186,8 @@ class Replay(Drive):
         return ev.Unchecked(command.segment.id, command.check, "unscanned", why)
 
     async def _ask_unanswered(self) -> None:
-        asked, self._unanswered = self._unanswered, []
-        for command in asked:
+        while self._unanswered:
+            command = self._unanswered.pop(0)
             await self._feed(await self._run(command) if self._runs(command.check) else self._none(command, LOST))
 
     def _runs(self, check: str) -> bool:

@@ -26,8 +26,10 @@ _VERDICTS = {
     ("reworded", "rejected"): "rejected_reworded",
     ("more", "rejected"): "missed_caught",
     ("more", "confirmed"): "right_interrupted",
+    ("observed", "rejected"): "missed_lost",
 }
-"""What a reviewed change is called."""
+"""What a reviewed change is called: of `less` and `reworded` an interruption was judged, of the others a statement that
+was let pass. `missed_lost`: one that an observing policy flagged, and that is flagged no more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +98,8 @@ class Totals:
         self.behind += change.behind
         if change.check:
             self._of(change.check)[change.kind] += 1
-        if name := _VERDICTS.get((change.kind, told.review)):
+        name = _VERDICTS.get((change.kind, told.review))
+        if name and not (change.kind == "observed" and change.now):
             self.reviewed[name] += 1
 
     def _of(self, check: str) -> Counter[str]:

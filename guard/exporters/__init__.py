@@ -66,5 +66,5 @@ class OfSessions(Exporter, Protocol):
         """Turn session records into rows, in order. `reviews` has what reviewers made together of a subject: of an
         interruption by its id, of any other segment by ``{session}.{choice}#{segment}``; what is not in it nobody has
         reviewed. `unreviewed`, `trusted` and `tokenizer` as for an `Exporter`: without the first two, what is flagged
-        is a label only where reviewers confirmed it. What cannot become a row is counted in `skipped`, by reason."""
+        is a label only where reviewers judged it. What cannot become a row is counted in `skipped`, by reason."""
         ...

@@ -8,7 +8,8 @@ Knows interruption records and, where one is given, the target model's tokenizer
   continuation reached it.
 - Without one, for `type: chat_template`: `messages` with their content, and reasoning, in parts, `train` true on what
   is learnt and false on all else, of assistant messages before the turn too. Axolotl ends the turn itself and learns
-  its end, so only turns that reached theirs give a row. Of a function's `parameters` in `tools` it reads JSON text.
+  its end, so only turns that reached theirs give a row; `train_on_eos: last` keeps it from learning the ends of those
+  before, too. Of a function's `parameters` in `tools` it reads JSON text.
 - A text is split before the space, as it was when the model was interrupted: "claim." and " No, ...".
 - What cannot become a row is counted in `skipped`, by reason.
 """

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from guard.core.policy import Policy
@@ -66,10 +67,15 @@ class Caution:
         unsure = record.known is None and _caught_unsure(record)
         if record.known is None and not unsure:
             return "not measured"
+        knows = not (unsure or does_not_know(record))
+        if knows and not words(record).correction.strip():
+            return "no true statement"
         example = build_instead(record, self._policy)
         if isinstance(example, str):
             return example
-        about = origin(record) | {"knows": not (unsure or does_not_know(record))}
+        if not knows:
+            example = replace(example, target=replace(example.target, followed="", answer="", end=False))
+        about = origin(record) | {"knows": knows}
         about |= {"synthesised": example.target.synthesised, "ended": example.target.end}
         if tokenizer is None:
             return (

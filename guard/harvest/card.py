@@ -25,14 +25,21 @@ from guard.harvest.selecting import REVIEWS, Trust
 from guard.harvest.sink import MADE_BY, Harvested
 
 _LICENCE = re.compile(r"[a-z0-9][a-z0-9.-]*")
-_MARKUP = re.compile(r"([\\`*_{}\[\]()#+!|~>@-])")
+_MARKUP = re.compile(r"([\\`*_{}\[\]()#+!|~>@$-])")
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 _LONGEST = 200
 _YES = ("no", "yes")
 _SUBJECT = (
     "Taken were interruptions that were corrected and continued in place, and that reviewers confirmed",
-    "Taken were sessions; a flagged segment of them is labelled wrong where reviewers confirmed it",
+    "Taken were sessions; a flagged segment of them is labelled wrong where reviewers say that it is",
 )
+_NEVER = (
+    "What reviewers rejected, or disagree about, is never taken for a mistake; what they say guard missed, or disagree "
+    "about, is never a target (an archive without `--store` does not tell).",
+    "What reviewers say is right is never labelled wrong, nor what they say is wrong, or was missed, right; what they "
+    "disagree about has no label (an archive without `--store` tells of interruptions alone).",
+)
+_ALIKE = " Rows that are nearly the same can be in both, where they come from two conversations (see `--dedupe near`)."
 _LARGEST = 30
 """Lines of a table."""
 
@@ -111,7 +118,8 @@ def quoted(text: str) -> str:
     """Text of the log's as plain text of the card: no markup, no control characters, no more than a line."""
     plain = "".join(c if c.isprintable() else "\ufffd" for c in text)
     short = plain if len(plain) <= _LONGEST else f"{plain[: _LONGEST - 1]}…"
-    return _MARKUP.sub(r"\\\1", html.escape(short, quote=False)).replace("://", "\\:\\/\\/") or "(empty)"
+    marked = _MARKUP.sub(r"\\\1", html.escape(short, quote=False))
+    return marked.replace("://", "\\:\\/\\/").replace("www.", "www\\.") or "(empty)"  # GitHub links either
 
 
 def _front(told: Told, done: Harvested) -> dict[str, Any]:
@@ -140,11 +148,11 @@ def _selection(told: Told, done: Harvested) -> str:
     of_sessions = bool(counts.of(done.counts.seen, "session"))
     split = (
         f"\n\nSplit by conversation: about {told.share:.2%} of them validate, drawn by a hash of the conversation; "
-        "none is in both splits, and none changes sides when the log grows."
+        f"none is in both splits, and none changes sides when the log grows.{'' if told.dedupe == 'near' else _ALIKE}"
         if told.share
         else ""
     )
-    never = "What reviewers rejected, or disagree about, is never taken for a mistake."
+    never = _NEVER[of_sessions]
     deduped = f"De-duplication (`{told.dedupe}`): {_DEDUPED[told.dedupe]}."
     return f"{_SUBJECT[of_sessions]} {_admitted(told)} {never}\n\n{deduped}{split}"
 

@@ -15,6 +15,6 @@ def rows(job: Job, source: Source, counted: Counts) -> Iterator[Made]:
     maker = Maker(job)
     if maker.of_sessions:
         return maker.session_rows(source.sessions(), source.reviews(), counted)
-    taken = maker.selected(source.interruptions(), counted)
+    taken = maker.selected(source.interruptions(), source.missed(), counted)
     together = turns(taken) if job.of_turns else ([record] for record in taken)
     return (made for records in together for made in maker.rows(records, counted))

@@ -20,6 +20,7 @@ from guard.harvest import alike, counts
 from guard.harvest.counts import Counts
 from guard.harvest.fragments import is_fragment
 from guard.harvest.split import utf8
+from guard.targets.selection import up_to_missed
 
 OF_TURNS = frozenset({"clean"})
 """Formats of which a row is made of all the interruptions of a turn."""
@@ -102,15 +103,17 @@ class Maker:
         """Whether rows are made of sessions; else of interruptions."""
         return self._whole is not None
 
-    def selected(self, records: Iterable[InterruptionRecord], counted: Counts) -> Iterator[InterruptionRecord]:
-        """The records that the format takes."""
+    def selected(
+        self, records: Iterable[InterruptionRecord], missed: Mapping[str, Sequence[str]], counted: Counts
+    ) -> Iterator[InterruptionRecord]:
+        """The records that the format takes, each up to what reviewers say guard `missed` in its turn."""
         for record in records:
             kinds = counts.of_interruption(record)
             counted.seen.update(kinds)
             wanted = self._exporter.select([record], unreviewed=self._job.unreviewed, trusted=self._job.trusted)
             for taken in wanted:
                 counted.taken.update(kinds)
-                yield taken
+                yield up_to_missed(taken, missed.get(taken.interruption.id.rpartition(".")[0], ()))
 
     def rows(self, records: Sequence[InterruptionRecord], counted: Counts) -> Iterator[Made]:
         """The rows of one selected record, or of the records of one turn."""

@@ -79,8 +79,9 @@ class Order:
         yield from ("--out", self.out.name or "OUT")
         if self.archive is not None:
             yield from ("--archive", _place(self.archive, "ARCHIVE"))
-        if self.store not in (None, STORE):
-            yield from ("--store", _place(self.store or "", "STORE"))
+        # With an archive the default is to have no store.
+        if self.store is not None and (self.archive is not None or self.store != STORE):
+            yield from ("--store", _place(self.store, "STORE"))
         for condition in self.where:
             name = condition.partition("=")[0].strip()
             yield from ("--where", f"{name}=..." if name in _WITHHELD else condition)
@@ -93,6 +94,8 @@ class Order:
         yield from ("--trust", str(self.trust)) if self.trust != PRECISION else ()
         yield from ("--dedupe", self.dedupe) if self.dedupe != "exact" else ()
         yield from ("--validation", str(self.validation)) if self.validation else ()
+        if self.card:
+            yield "--card"
         yield from ("--licence", self.licence) if self.licence else ()
 
 

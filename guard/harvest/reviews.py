@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from guard.core.records import InterruptionRecord, Judgement, Review
+from guard.store import Database
 from guard.store.judging import consensus
 
 
@@ -22,3 +23,14 @@ def of_judgements(judgements: Iterable[Judgement]) -> dict[str, Review]:
     for said in judgements:
         newest.setdefault(said.subject, {})[said.reviewer] = said
     return {subject: consensus(list(found.values())) for subject, found in newest.items()}
+
+
+def missed(database: Database) -> dict[str, list[str]]:
+    """What guard let pass wrongly, as reviewers say or dispute: the texts, by turn (``{session}.{choice}``)."""
+    found: dict[str, list[str]] = {}
+    for subject, review in of_judgements(database.iter_judgements()).items():
+        turn, of_segment, _ = subject.rpartition("#")
+        passed = database.segment(subject) if of_segment and review in ("rejected", "disputed") else None
+        if passed is not None:
+            found.setdefault(turn, []).append(passed.segment.text)
+    return found

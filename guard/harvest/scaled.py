@@ -16,7 +16,7 @@ from __future__ import annotations
 import logging
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
@@ -64,6 +64,7 @@ class Task:
     job: Job
     wanted: Filter
     reviews: Mapping[str, Review]
+    missed: Mapping[str, Sequence[str]]
 
 
 @contextmanager
@@ -105,6 +106,7 @@ def rows(job: Job, source: FromArchive, counted: Counts) -> Iterator[Made]:
         job=replace(job, tokenizer=_anywhere(job.tokenizer) if job.tokenizer else None),
         wanted=source.wanted,
         reviews=source.reviews() if maker.of_sessions else {},
+        missed={} if maker.of_sessions else source.missed(),
     )
     files = source.archive.files("session" if maker.of_sessions else "interruption")
     cuts = [-math.inf, *(file.first for file in files[1:]), math.inf]
@@ -141,7 +143,7 @@ def _batches(data: Any) -> Iterator[pa.Table]:
 
 def _of_interruptions(stretch: pa.Table, task: Task) -> Iterator[pa.Table]:
     counted, maker = Counts(), _maker(task.job)
-    taken = maker.selected(_source(stretch, task).interruptions(), counted)
+    taken = maker.selected(_source(stretch, task).interruptions(), task.missed, counted)
     yield from _blocks((_row(made) for record in taken for made in maker.rows([record], counted)), counted)
 
 
@@ -154,7 +156,7 @@ def _of_sessions(stretch: pa.Table, task: Task) -> Iterator[pa.Table]:
 def _selected(stretch: pa.Table, task: Task) -> Iterator[pa.Table]:
     """The records themselves, each with the turn that it is of."""
     counted = Counts()
-    taken = _maker(task.job).selected(_source(stretch, task).interruptions(), counted)
+    taken = _maker(task.job).selected(_source(stretch, task).interruptions(), task.missed, counted)
     yield from _blocks(map(_record, taken), counted, turn="")
 
 

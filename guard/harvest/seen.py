@@ -33,7 +33,8 @@ class Seen:
     the kept ones alone."""
 
     def __init__(self) -> None:
-        self._file = sqlite3.connect("", isolation_level=None)
+        # One at a time, but not always the same thread: a download is made in whichever is free.
+        self._file = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         self._file.executescript(
             f"PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-{CACHE_KIB}; {_TABLES} BEGIN"
         )

@@ -6,7 +6,7 @@ Takes rows in their order, from whatever engine made them; the same rows in the 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,11 +34,13 @@ class Place:
         splits: the file of each split.
         card: where the card goes, or None.
         made: the folder, where it was not there before.
+        others: what else lies in the folder, and is not hidden.
     """
 
     splits: Mapping[Split, Path]
     card: Path | None
     made: Path | None = None
+    others: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +83,11 @@ def place(out: Path, share: float, card: bool | None) -> Place:
     folder = out.is_dir() or share > 0 or not (out.suffix or out.exists())
     if folder and out.exists() and not out.is_dir():
         raise ConfigError(f"--out {str(out)!r} is a file, and two splits need a folder; name one")
+    if share and out.suffix and not out.exists():
+        raise ConfigError(
+            f"--out {str(out)!r} is named like a file, and two splits need a folder: say --out "
+            f"{str(out.with_suffix(''))!r}, or make a folder of that name first"
+        )
     splits: dict[Split, Path] = {"train": out / "train.jsonl" if folder else out}
     if share:
         splits["validation"] = out / "validation.jsonl"
@@ -93,7 +100,12 @@ def place(out: Path, share: float, card: bool | None) -> Place:
     if wanted and beside.exists() and not _is_card(beside):
         raise ConfigError(f"{str(beside)!r} is no card of an export's; say --no-card, or name another place")
     made = folder and not out.exists()
-    return Place(splits=splits, card=beside if wanted else None, made=out if made else None)
+    return Place(
+        splits=splits,
+        card=beside if wanted else None,
+        made=out if made else None,
+        others=_others(out, splits) if folder else (),
+    )
 
 
 def sink(made: Iterable[Made], to: Harvested, dedupe: Dedupe, share: float) -> None:
@@ -108,6 +120,13 @@ def sink(made: Iterable[Made], to: Harvested, dedupe: Dedupe, share: float) -> N
             to.files[split].write(row.line)
             to.fragments[split] += row.fragment
             to.features.see(msgspec.json.decode(row.line))
+
+
+def _others(folder: Path, splits: Mapping[Split, Path]) -> Sequence[str]:
+    """The names of what is in a folder and no part of an export."""
+    mine = {CARD, *(path.name for path in splits.values())}
+    names = (path.name for path in folder.iterdir()) if folder.is_dir() else ()
+    return sorted(name for name in names if name not in mine and not name.startswith("."))
 
 
 def _is_card(path: Path) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -33,6 +33,10 @@ class Source(Protocol):
         """What reviewers made together of each subject they judged."""
         ...
 
+    def missed(self) -> Mapping[str, Sequence[str]]:
+        """What guard let pass though it should not have, as reviewers say or dispute; by turn, see `reviews.missed`."""
+        ...
+
     def reviewed(self) -> Mapping[str, tuple[int, int]]:
         """Per check, in all of the log: interruptions that reviewers confirmed and rejected."""
         ...
@@ -60,6 +64,10 @@ class FromStore:
     def reviews(self) -> Mapping[str, Review]:
         """See Source."""
         return _reviews(self.database.iter_interruptions, self.database)
+
+    def missed(self) -> Mapping[str, Sequence[str]]:
+        """See Source."""
+        return reviews.missed(self.database)
 
     def reviewed(self) -> Mapping[str, tuple[int, int]]:
         """See Source."""
@@ -92,6 +100,10 @@ class FromArchive:
     def reviews(self) -> Mapping[str, Review]:
         """See Source. Without a store: of interruptions alone."""
         return _reviews(self.archive.iter_interruptions, self.judged)
+
+    def missed(self) -> Mapping[str, Sequence[str]]:
+        """See Source. Without a store nothing is known."""
+        return reviews.missed(self.judged) if self.judged else {}
 
     def reviewed(self) -> Mapping[str, tuple[int, int]]:
         """See Source."""

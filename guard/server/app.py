@@ -88,7 +88,7 @@ def _add_routes(app: FastAPI, gateway: Gateway) -> None:
 
     @app.get("/metrics")
     async def metrics() -> Response:
-        return Response(generate_latest(gateway.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+        return Response(generate_latest(gateway.metrics.collected()), media_type=CONTENT_TYPE_LATEST)
 
 
 def _add_error_bodies(app: FastAPI) -> None:
@@ -113,7 +113,8 @@ def _add_error_bodies(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
-        name = ".".join(map(str, first["loc"][1:])) or str(first["loc"][0])  # the first says where it stood
+        where = () if first["type"] == "json_invalid" else first["loc"][1:]  # not the place in a text that is no JSON
+        name = ".".join(map(str, where)) or str(first["loc"][0])  # the first says where it stood
         return JSONResponse(wire.error_body(f"{name}: {first['msg']}", param=name), status_code=400)
 
     @app.exception_handler(HTTPException)

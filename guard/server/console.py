@@ -73,7 +73,7 @@ def _add_figures(routes: APIRouter, gateway: Gateway) -> None:
         return answered(await store.agreement())
 
     @routes.get("/trends")
-    async def trends(days: Annotated[float, Query(gt=0, le=3660)] = 7) -> Response:
+    async def trends(days: Annotated[float, Query(ge=0.01, le=3660)] = 7) -> Response:
         """What happened in the last days, an hour, a quarter of a day or a day at a time."""
         bucket = _HOUR if days <= 3 else 6 * _HOUR if days <= 14 else _DAY
         until = (time.time() // bucket + 1) * bucket

@@ -7,18 +7,23 @@ than the client takes them; the first piece is made before the answer begins, so
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from functools import cache
 from itertools import chain
 from typing import Annotated
 
-import msgspec
 from fastapi import APIRouter, Query
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
 
 from guard import registry
 from guard.errors import ConfigError, RequestError, UnknownPlugin
-from guard.exporters import Row
+from guard.harvest import local
+from guard.harvest.counts import Counts
+from guard.harvest.maker import Job, Maker
+from guard.harvest.seen import Seen
+from guard.harvest.selecting import trusts
+from guard.harvest.sources import FromStore
 from guard.server.console_query import Exported
 from guard.server.gateway import Gateway
 from guard.store import Store
@@ -49,32 +54,33 @@ def add(routes: APIRouter, gateway: Gateway) -> None:
 
 @cache
 def formats() -> tuple[str, ...]:
-    """The formats that can be downloaded: those that need nothing but the log's interruptions."""
+    """The formats that can be downloaded: those that need no tokenizer."""
     return tuple(name for name in registry.names("exporters") if _is_plain(name))
 
 
 def _is_plain(name: str) -> bool:
     try:
-        next(iter(registry.exporter(name).rows(())), None)
+        Maker(Job(format=name))
     except ConfigError:
         return False
     return True
 
 
-def _rows(store: Store, wanted: Exported) -> Iterator[Row]:
-    exporter = registry.exporter(wanted.format)
-    records = exporter.select(store.iter_interruptions(wanted.filter()), unreviewed=wanted.unreviewed)
-    return exporter.rows(records)
+def _rows(store: Store, wanted: Exported) -> Iterator[bytes]:
+    """The rows as JSON: those that `guard export` would write."""
+    source = FromStore(database=store.database, wanted=wanted.filter())
+    trusted = tuple(each.check for each in trusts(source.reviewed()) if each.enough)
+    job = Job(format=wanted.format, unreviewed=wanted.unreviewed, trusted=trusted)
+    made = local.rows(job, source, Counts())
+    with closing(Seen()) as seen:
+        yield from (row.line for row in made if not seen.again(row.same, b""))
 
 
-def _pieces(rows: Iterable[Row]) -> Iterator[bytes]:
-    """The rows as lines, many in a piece. What is no Unicode is left out, as `guard export` does."""
+def _pieces(rows: Iterable[bytes]) -> Iterator[bytes]:
+    """The rows as lines, many in a piece."""
     lines = bytearray()
     for row in rows:
-        try:
-            lines += msgspec.json.encode(row) + b"\n"
-        except UnicodeEncodeError:
-            continue
+        lines += row + b"\n"
         if len(lines) >= _PIECE:
             yield bytes(lines)
             lines.clear()

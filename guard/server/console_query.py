@@ -18,6 +18,7 @@ LONGEST = 10_000
 """Characters of a text that a client may send."""
 
 Text = Annotated[str, StringConstraints(max_length=LONGEST)]
+Words = Annotated[str, StringConstraints(max_length=1000)]  # SQLite takes no more than a thousand conditions
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
 Score = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
@@ -40,7 +41,7 @@ class Wanted(BaseModel):
     score_max: Score | None = None
     late: bool | None = None
     correct: Correct | None = None
-    q: Text | None = None
+    q: Words | None = None
 
     @model_validator(mode="before")
     @classmethod

@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 from guard.errors import GuardError
 from guard.server.exchange import Exchange, Question
 from guard.server.gateway import Gateway
-from guard.server.http import Responder, headers_of, listen, read_body, require_client_key
+from guard.server.http import Responder, headers_of, listen, read_body, request_id, require_client_key
 from guard.server.reply import Collecting, Encoder, Reply
 
 
@@ -40,9 +40,9 @@ class Endpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        gateway, responder = self._gateway, Responder(send)
+        gateway, headers = self._gateway, headers_of(scope)
+        responder = Responder(send, request_id(headers))
         try:
-            headers = headers_of(scope)
             require_client_key(headers, gateway.client_keys)
             raw = await read_body(receive, headers, gateway.settings.server.max_body_mb)
             if raw is not None:

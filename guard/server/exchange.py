@@ -24,12 +24,17 @@ from guard.errors import UpstreamError
 from guard.registry import LoadedPolicy
 from guard.relay import Emit, Out, Relay
 from guard.server.gateway import Gateway, Served
+from guard.server.http import request_id
 from guard.server.journal import Journal
 from guard.server.request import ChatCall
 
 log = logging.getLogger("guard")
 
-_UPSTREAM_HEADERS = ("authorization", "openai-organization", "openai-project", "http-referer", "x-title", "user-agent")
+# Not x-request-id: it names one request, vLLM takes it for its own key, and guard asks several times.
+_UPSTREAM_HEADERS = (
+    *("authorization", "openai-organization", "openai-project", "http-referer", "x-title", "user-agent"),
+    *("traceparent", "tracestate"),
+)
 _PARAMETERS_ELSEWHERE = frozenset({"messages", "prompt", "tools", "model", "user"})
 
 
@@ -68,10 +73,18 @@ class Exchange:
         self._policy = gateway.policy(call.policy, self._served.entry)
         self._ledger = Ledger(prompt=estimate_tokens("".join(p.text for p in call.evidence.passages)))
         self._finishes: list[Finish] = []
+        model, policy = self._labels = self._served.entry.name, self._policy.policy.name
+        self._about = {"id": question.id, "route": question.route, "model": model, "policy": policy}
+        self._request_id = request_id(question.headers)
+        self._trace = None
+        if gateway.tracing is not None:
+            about = self._about | {"choices": call.n}
+            self._trace = gateway.tracing.begin(question.headers, about, self._policy.checks)
         body = {**call.body, "model": self._served.upstream_name(call.model)}
         request = ChatRequest(
             body=body,
-            headers=passing(question.headers, gateway.client_keys is not None),
+            headers=passing(question.headers, gateway.client_keys is not None)
+            | (self._trace.headers if self._trace is not None else {}),
             prefix=call.prefix,
             n=call.n,
             id=question.id,
@@ -85,7 +98,8 @@ class Exchange:
         source = _provenance(question, self._served, self._policy)
         self._journal = Journal(gateway.store, gateway.metrics, source, self._policy.policy, call.n)
         self._tap = gateway.live.tap(source, self._policy.policy)
-        self._labels = self._served.entry.name, self._policy.policy.name
+        self._counts = gateway.metrics.observer(*self._labels)
+        traces = [self._trace] if self._trace is not None and self._trace.sampled else []
         self._relay = Relay(
             turn=self._turn,
             sessions=[self._session(choice) for choice in range(call.n)],
@@ -95,7 +109,7 @@ class Exchange:
             emit=self._emit,
             record=self._journal.record,
             ledger=self._ledger,
-            observers=[self._journal, gateway.metrics.observer(*self._labels), self._tap],
+            observers=[self._journal, self._counts, self._tap, *traces],
             ask=self._again,
         )
         self._whole = False
@@ -166,19 +180,17 @@ class Exchange:
         return "200" if failed is None else str(failed.status)
 
     async def _close(self, status: str) -> None:
-        await self._journal.close(self.usage())
-        metrics, timings = self._gateway.metrics, self._journal.timings
-        metrics.requests.labels(*self._labels, status).inc()
-        made = sum(finish.summary.interruptions for finish in self._finishes if finish.summary is not None)
-        log.info(
-            "%s %s policy=%s status=%s interruptions=%d %.2fs",
-            *(self._id, *self._labels, status, made, timings["finish"]),
-        )
-        metrics.seconds.labels(*self._labels).observe(timings["finish"])
-        if "first_delta" in timings:
-            metrics.first_seconds.labels(*self._labels).observe(timings["first_delta"])
-        if "first_emit" in timings:
-            metrics.emit_seconds.labels(*self._labels).observe(timings["first_emit"])
+        usage, timings = self.usage(), self._journal.timings
+        try:
+            await self._journal.close(usage)
+        finally:
+            self._counts.ended(status, timings)
+            told = {"interruptions": usage["guard"]["interruptions"], "tokens": usage["completion_tokens"]}
+            if self._trace is not None:
+                self._trace.ended(status, told)
+            took = {"seconds": timings["finish"], "ttft": timings.get("first_emit", timings.get("first_delta"))}
+            about = self._about | {"request_id": self._request_id, "status": status}
+            log.info("response", extra={"fields": about | told | took})
 
     def _session(self, choice: int) -> Session:
         call = self._call

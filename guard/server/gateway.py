@@ -26,6 +26,7 @@ from guard.settings import BackendEntry, ModelEntry, Settings, SupervisorEntry
 from guard.store import Store
 from guard.store.people import redactors
 from guard.supervisor import ModelSupervisor
+from guard.tracing import tracing
 
 log = logging.getLogger("guard")
 
@@ -53,8 +54,11 @@ class Gateway:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.metrics = Metrics()
-        self.store = Store(settings.store.url, redactor=redactors(settings.store))
+        self.metrics = Metrics(settings.metrics.buckets_s)
+        self.tracing = tracing(settings.tracing.otlp)
+        self.store = Store(
+            settings.store.url, redactor=redactors(settings.store), waiting=self.metrics.store_waiting.inc
+        )
         self.counterfactuals = Counterfactuals(self.store, self.metrics)
         self.live = Hub()
         self.mode: Mode = "supervise"
@@ -93,6 +97,8 @@ class Gateway:
         if self.supervisor is not None:
             await self.supervisor.close()
         await self.store.close()
+        if self.tracing is not None:
+            await self.tracing.close()
 
     async def _purge_daily(self) -> None:
         days = self.settings.store.retention_days

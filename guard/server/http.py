@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence, Set
 from ipaddress import ip_address
 from typing import Any
@@ -17,12 +18,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from guard.errors import GuardError, RequestError, UpstreamError
 from guard.server import wire
 
+_REQUEST_ID = re.compile(r"[\w.:/+=@-]{1,128}", re.ASCII)
 _JSON = (b"content-type", b"application/json")
 _EVENTS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-cache"),
     (b"x-accel-buffering", b"no"),  # nginx in front of guard must not hold the stream back
 ]
+_PROXYS = frozenset({"forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip"})
 
 
 def headers_of(scope: Scope) -> dict[str, str]:
@@ -75,11 +78,18 @@ def listen(receive: Receive, leave: Callable[[], Awaitable[None]]) -> asyncio.Ta
     return asyncio.create_task(wait())
 
 
-class Responder:
-    """Writes one response."""
+def request_id(headers: Mapping[str, str]) -> str | None:
+    """The client's own name for its request, if it can stand in a header and a log as it is."""
+    name = headers.get("x-request-id", "")
+    return name if _REQUEST_ID.fullmatch(name) else None
 
-    def __init__(self, send: Send) -> None:
+
+class Responder:
+    """Writes one response; `request_id` is answered in the place of an upstream's."""
+
+    def __init__(self, send: Send, request_id: str | None = None) -> None:
         self._send = send
+        self._request_id = request_id
         self._events = False
         self.started = False
 
@@ -138,6 +148,11 @@ class Responder:
 
     async def _start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         self.started = True
+        if self._request_id is not None:
+            headers = [
+                *(pair for pair in headers if pair[0] != b"x-request-id"),
+                (b"x-request-id", self._request_id.encode()),
+            ]
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
 
 
@@ -149,8 +164,10 @@ class AdminOnly:
     """Closes `/guard` to everybody but the operator: by the admin key where there is one, else to loopback.
 
     The Host header is looked at too, so that a page in the operator's browser cannot reach it by a name of its own
-    that resolves to loopback (DNS rebinding). For the same reason what comes from another site's page (its `Origin`) is
-    refused. The pages themselves hold no data and ask for the key: with one, everybody may load them.
+    that resolves to loopback (DNS rebinding). For the same reason what another origin's page asks is refused: by its
+    `Origin`, or by `Sec-Fetch-Site` where the browser sends none (an image, a script, a link). Behind a proxy everybody
+    comes from loopback, so what says that it came through one needs the key. The pages themselves hold no data and ask
+    for the key: with one, everybody may load them.
     """
 
     def __init__(self, app: ASGIApp, *, key: str | None, host: str) -> None:
@@ -160,10 +177,11 @@ class AdminOnly:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the request pass, or refuse it."""
-        if scope["type"] == "http" and (scope["path"] == "/guard" or scope["path"].startswith("/guard/")):
+        path = scope.get("path", "").removeprefix(scope.get("root_path", ""))  # as the router reads it
+        if scope["type"] == "http" and (path == "/guard" or path.startswith("/guard/")):
             headers = headers_of(scope)
             try:
-                self._admit(headers, page=_is_page(scope["path"]))
+                self._admit(headers, page=_is_page(path))
             except RequestError as error:
                 await Responder(send).error(error)
                 return
@@ -176,15 +194,16 @@ class AdminOnly:
                 raise RequestError(
                     "the admin key is required: Authorization: Bearer KEY", status=401, code="invalid_admin_key"
                 )
-        elif not (self._bound_to_loopback and is_loopback(_hostname(headers.get("host", "")))):
+        elif not (self._bound_to_loopback and _is_local(headers)):
             raise RequestError(
-                "without an admin key this answers on loopback only; set GUARD_ADMIN_KEY",
+                "without an admin key this answers on loopback only, and to no proxy; set GUARD_ADMIN_KEY",
                 status=403,
                 code="loopback_only",
             )
         if not page and _is_foreign(headers):
             raise RequestError(
-                f"a page of {headers['origin']!r} may not ask this; a proxy in front must pass the Host header on",
+                f"a page of {headers.get('origin', 'another site')!r} may not ask this; a proxy in front must pass the "
+                "Host header on",
                 status=403,
                 code="foreign_origin",
             )
@@ -198,9 +217,14 @@ def _is_page(path: str) -> bool:
 def _is_foreign(headers: Mapping[str, str]) -> bool:
     """Whether a browser says that a page of another origin asks. The scheme is a proxy's affair."""
     if (origin := headers.get("origin")) is None:
-        return False
+        return headers.get("sec-fetch-site") in ("cross-site", "same-site")
     host = headers.get("host", "").lower()
     return origin.lower() not in (f"http://{host}", f"https://{host}")
+
+
+def _is_local(headers: Mapping[str, str]) -> bool:
+    """Whether loopback is asked by a name of its own, and by no proxy for somebody else."""
+    return is_loopback(_hostname(headers.get("host", ""))) and _PROXYS.isdisjoint(headers)
 
 
 def is_loopback(host: str) -> bool:

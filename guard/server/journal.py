@@ -119,12 +119,14 @@ class Journal:
         work: list[Awaitable[object]] = [self._store.close_interruptions(self._closings)] if self._closings else []
         if self._summaries and self._policy.mode != "off":
             work += [self._tally(), self._add_session(usage)]
-        for result in await asyncio.gather(*work, return_exceptions=True):
-            if isinstance(result, StoreError):
-                self._metrics.store_errors.labels("session").inc()
-                log.error("session %s could not be recorded: %s", self._provenance.session, result)
-            elif isinstance(result, BaseException):
-                raise result
+        results = await asyncio.gather(*work, return_exceptions=True)
+        failed = [result for result in results if isinstance(result, BaseException)]
+        for error in failed:
+            if not isinstance(error, StoreError):
+                raise error
+        if failed:  # one session, however many of its writes failed
+            self._metrics.store_errors.labels("session").inc()
+            log.error("session %s could not be recorded: %s", self._provenance.session, failed[0])
 
     async def _tally(self) -> None:
         """Count the response, whether it is stored or not."""

@@ -17,6 +17,7 @@ SHORT = 300
 """Characters of a question in a list."""
 
 _BEFORE = 200
+_WORD = re.compile(r"\S+")
 
 
 def summary(record: InterruptionRecord) -> dict[str, Any]:
@@ -116,11 +117,35 @@ def quotes(verdicts: Iterable[Verdict], passages: Sequence[Passage]) -> list[dic
 
 
 def _quote(quote: str, passages: Sequence[Passage]) -> dict[str, int] | None:
-    spaced = re.compile(r"\s+".join(map(re.escape, quote.split())))
-    for pattern in (re.compile(re.escape(quote)), spaced):
+    for find in (_exactly, _spaced):
         for number, passage in enumerate(passages):
-            if match := pattern.search(passage.text):
-                return {"passage": number, "start": match.start(), "end": match.end()}
+            if (place := find(quote, passage.text)) is not None:
+                return {"passage": number, "start": place[0], "end": place[1]}
+    return None
+
+
+def _exactly(quote: str, text: str) -> tuple[int, int] | None:
+    start = text.find(quote)
+    return None if start < 0 else (start, start + len(quote))
+
+
+def _spaced(quote: str, text: str) -> tuple[int, int] | None:
+    """Where it stands when any white space counts as one space.
+
+    Found in a time that grows with the passage alone; a pattern would stop the server for minutes, for who asks for it.
+    """
+    quoted = " ".join(quote.split())
+    first = " ".join(text.split()).find(quoted)
+    if first < 0:
+        return None
+    last, at, start = first + len(quoted) - 1, 0, 0
+    for word in _WORD.finditer(text):  # `at`: where the word stands in the text with single spaces
+        after = at + len(word[0])
+        if at <= first < after:
+            start = word.start() + first - at
+        if last < after:
+            return start, word.start() + last - at + 1
+        at = after + 1
     return None
 
 

@@ -28,7 +28,7 @@ from guard.store.privacy import Prompts
 from guard.store.quality import Agreement, CheckQuality, Recall
 from guard.store.queueing import Subject
 from guard.store.redactor import Redactor
-from guard.store.segments import SegmentRecord
+from guard.store.segments import Kind, SegmentRecord
 from guard.store.trends import Bucket
 from guard.store.where import Filter
 from guard.store.writer import How, Writer
@@ -56,13 +56,19 @@ class Store:
 
     Every method may raise StoreError; the constructor raises ConfigError for a URL that cannot be used and
     MissingExtra for a database whose driver is not installed. `clock` gives unix seconds; `redactor` makes the
-    placeholders of one session.
+    placeholders of one session; `waiting` is told, from any thread, by how many the writes that wait have changed.
     """
 
     def __init__(
-        self, url: str, *, clock: Callable[[], float] = time.time, redactor: Callable[[], Redactor] = Redactor
+        self,
+        url: str,
+        *,
+        clock: Callable[[], float] = time.time,
+        redactor: Callable[[], Redactor] = Redactor,
+        waiting: Callable[[float], None] = lambda _: None,
     ) -> None:
         self.database = Database(url, clock=clock, redactor=redactor)
+        self._waiting = waiting
         self._writer: Writer | None = None
         self._reader: ThreadPoolExecutor | None = None
 
@@ -147,6 +153,10 @@ class Store:
     async def segment(self, key: str) -> SegmentRecord | None:
         """One segment that was kept for review, or None."""
         return await self._read(self.database.segment, key)
+
+    async def segments(self, limit: int, kind: Kind = "flagged") -> list[SegmentRecord]:
+        """The newest segments of this kind that were kept for review, newest first."""
+        return await self._read(self.database.segments, limit, kind)
 
     async def quality(self) -> list[CheckQuality]:
         """Per check: how often reviewers found its interruptions right."""
@@ -233,7 +243,10 @@ class Store:
     async def _write(self, how: How, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         if self._writer is None:
             raise StoreError(f"store {name(self.database.url)!r} is not open; await open() first")
-        return await asyncio.wrap_future(self._writer.submit(functools.partial(work, *args, **kwargs), how))
+        self._waiting(1)
+        future = self._writer.submit(functools.partial(work, *args, **kwargs), how)
+        future.add_done_callback(lambda _: self._waiting(-1))
+        return await asyncio.wrap_future(future)
 
     async def _read(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         if self._reader is None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import msgspec
@@ -42,6 +43,9 @@ def decode(text: str, kind: type[T]) -> T:
     Raises:
         StoreError: the text is not such a record (damaged, or its format has changed meaning).
     """
+    with suppress(msgspec.DecodeError):
+        return msgspec.json.decode(text, type=kind)
+    # What it takes is what follows takes too; it takes no lone surrogate, and no number that is written as text.
     try:
         return _convert(json.loads(text), kind)
     except _UNWRITABLE as error:

@@ -5,6 +5,7 @@ Knows columns and both databases' word search; chooses no plan and reads nothing
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -54,8 +55,10 @@ def of_scores(wanted: Filter) -> list[sa.ColumnElement[bool]]:
     return found if wanted.score_max is None else [*found, INTERRUPTION.c.score <= wanted.score_max]
 
 
-def matching(text: str) -> sa.Select[Any]:
-    """SQLite: the `seq` of every interruption that has all of the words."""
+def matching(text: str, dialect: str) -> sa.Select[Any]:
+    """The `seq` of every interruption that has all of the words."""
+    if dialect != "sqlite":
+        return sa.select(INTERRUPTION.c.seq).where(_has(_VECTOR, words(text)))
     return sa.select(WORDS.c.rowid).where(_match(text))
 
 
@@ -63,13 +66,20 @@ def has_words(text: str, dialect: str, *, walking: bool = False) -> sa.ColumnEle
     """Whether an interruption has all of the words; `walking`: asked of one row after the other, until there are
     enough."""
     if dialect != "sqlite":
-        return _tsquery(text)
+        # A sum is in no index: that would first gather all that begins so.
+        return _has(_VECTOR.concat(sa.literal_column("''::tsvector")) if walking else _VECTOR, words(text))
     if walking:
         # Its index of words would be opened anew for every row; the column holds nothing but words, one space apart.
         *whole, start = (f" {word}" for word in words(text))
         spaced = sa.literal(" ") + INTERRUPTION.c.search + " "
         return sa.and_(*(sa.func.instr(spaced, part) > 0 for part in (start, *(f"{word} " for word in whole))))
-    return INTERRUPTION.c.seq.in_(matching(text))
+    return INTERRUPTION.c.seq.in_(matching(text, dialect))
+
+
+def has_whole(text: str, dialect: str) -> sa.ColumnElement[bool] | None:
+    """PostgreSQL: whether an interruption has all of the words but the last, which may be a beginning of many."""
+    *whole, _ = words(text)
+    return _has(_VECTOR, whole, begins=False) if whole and dialect != "sqlite" else None
 
 
 def _match(text: str) -> sa.ColumnElement[bool]:
@@ -77,10 +87,10 @@ def _match(text: str) -> sa.ColumnElement[bool]:
     return sa.literal_column("interruption_words").op("MATCH", is_comparison=True)(" ".join(quoted) + "*")
 
 
-def _tsquery(text: str) -> sa.ColumnElement[bool]:
-    query = " & ".join(f"'{word}'" for word in words(text)) + ":*"
+def _has(vector: sa.ColumnElement[Any], found: Sequence[str], *, begins: bool = True) -> sa.ColumnElement[bool]:
+    query = " & ".join(f"'{word}'" for word in found) + ":*" * begins
     simple: sa.ColumnClause[str] = sa.literal_column("'simple'")
-    return _VECTOR.op("@@", is_comparison=True)(sa.func.to_tsquery(simple, query))
+    return vector.op("@@", is_comparison=True)(sa.func.to_tsquery(simple, query))
 
 
 def _between(column: sa.Column[float], since: float | None, until: float | None) -> list[sa.ColumnElement[bool]]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import sqlalchemy as sa
@@ -28,6 +28,7 @@ class Connected:
         self.url = url
         self._engine = connect(url)
         self._batch = threading.local()
+        self._turn: AbstractContextManager[object] = nullcontext() if self.reads_apart else threading.RLock()
 
     @property
     def dialect(self) -> str:
@@ -45,7 +46,7 @@ class Connected:
 
         `how`: "flushed" (on the disk when it ends) or "written".
         """
-        with translated(self.url), self._engine.execution_options(write=how).begin() as connection:
+        with self._turn, translated(self.url), self._engine.execution_options(write=how).begin() as connection:
             self._batch.connection = connection
             try:
                 yield
@@ -54,7 +55,7 @@ class Connected:
 
     @contextmanager
     def _writing(self, how: str = "written") -> Iterator[sa.Connection]:
-        with translated(self.url):
+        with self._turn, translated(self.url):
             connection = getattr(self._batch, "connection", None)
             if connection is not None:
                 with connection.begin_nested():
@@ -65,7 +66,7 @@ class Connected:
 
     @contextmanager
     def _reading(self) -> Iterator[sa.Connection]:
-        with translated(self.url):
+        with self._turn, translated(self.url):
             connection = getattr(self._batch, "connection", None)
             if connection is not None:
                 yield connection

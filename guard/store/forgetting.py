@@ -28,22 +28,29 @@ class Forgetting(Recording):
         returns how many."""
         with self._writing() as connection:
             total = 0
-            for table, when in ((INTERRUPTION, "at"), (SEGMENT, "at"), (SESSION, "started")):
+            for table, when in ((INTERRUPTION, "at"), (SESSION, "started")):
                 old = sa.select(table.c.id).where(table.c[when] < older_than).order_by(table.c[when]).limit(batch)
                 keys = list(connection.scalars(old))
                 total += _delete(connection, table, table.c.id.in_(keys))
                 total += _delete(connection, JUDGEMENT, JUDGEMENT.c.subject.in_(keys))
+                if table is SESSION:
+                    # Whatever their own time: without their session there is nothing to show a reviewer.
+                    theirs = SEGMENT.c.session.in_(keys)
+                    said = JUDGEMENT.c.subject.in_(sa.select(SEGMENT.c.id).where(theirs))
+                    total += _delete(connection, JUDGEMENT, said) + _delete(connection, SEGMENT, theirs)
             return total + _delete(connection, TALLY, TALLY.c.hour < older_than - 3600)
 
     def forget(self, *, session: str | None = None, user: str | None = None, conversation: str | None = None) -> int:
         """Delete all that is on record of a session, a user or a conversation (of all that are given, what they have in
         common): interruptions, the session, its segments and what reviewers said; returns how many rows.
 
-        Raises ConfigError if none is given.
+        Names are compared as they are stored. A policy that redacts stores a placeholder for a user who is named by an
+        address, one without prompts stores no user: what it recorded is forgotten by session or by conversation.
+        Raises ConfigError if none is given, or an empty one.
         """
         given = {"session": session, "user": user, "conversation": conversation}
-        asked = {name: plain(value) for name, value in given.items() if value}
-        if not asked:
+        asked = {name: plain(value) for name, value in given.items() if value is not None}
+        if not asked or "" in asked.values():
             raise ConfigError("forget: name a session, a user or a conversation")
         with self._writing("flushed") as connection:
             sessions = sa.union(*(sa.select(_session(table)).where(*_matches(table, asked)) for table in _OWNED))

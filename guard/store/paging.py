@@ -3,7 +3,8 @@
 Chooses how the rows are found; a database's own planner guesses wrong where two filters depend on each other (a check
 that only one policy has), and then reads a million rows to find none. The ways, in this order:
 
-1. Few rows have the words or the score: those are looked at.
+1. Few rows have the words or the score: those are looked at. (Words that are neither few nor common: the newest rows
+   first, then those that have the words.)
 2. A user, a conversation or a session: its rows in order.
 3. Combinations: the newest rows of each, from one index; only those whose newest row is new enough are opened. Where
    many combinations are meant, a look at the newest rows of all comes first: they are probably among them.
@@ -34,7 +35,7 @@ FEW = 10_000
 """So many rows are looked at one by one."""
 
 COUNTED = 100_000
-"""Where more rows than this have the words, a count walks all rows until it has enough."""
+"""Where more rows than this have the words, all rows are walked until there are enough."""
 
 _WINDOW = 10_000
 _MANY = 8
@@ -59,14 +60,17 @@ class Paging(Connected):
     def count(self, wanted: Filter, cap: int | None = None) -> int:
         """How many interruptions there are, or `cap` where there are more."""
         with self._reading() as connection:
-            common = wanted.text is not None and self._few(connection, wanted, COUNTED) is None
-            found = self._conditions(connection, wanted, walking=cap is not None and common)
+            few = self._few(connection, wanted) if self.dialect != "sqlite" and words(wanted.text or "") else None
+            common = self.dialect == "sqlite" and cap is not None and not self._are_few(connection, wanted, COUNTED)
+            found = self._conditions(connection, wanted, walking=few is not None or common)
             if found is None:
                 return 0
-            query = sa.select(sa.literal(1)).select_from(INTERRUPTION).where(*found, *conditions.of_times(wanted))
-            if cap is not None:
+            asked = [*(few or ()), *found, *conditions.of_times(wanted)]
+            query = sa.select(sa.literal(1)).select_from(INTERRUPTION).where(*asked)
+            if cap is not None and few is None:
                 query = query.limit(cap)
-            return connection.scalar(sa.select(sa.func.count()).select_from(query.subquery())) or 0
+            number = connection.scalar(sa.select(sa.func.count()).select_from(query.subquery())) or 0
+            return number if cap is None else min(number, cap)
 
     def facets(self) -> dict[str, list[str]]:
         """The values of `model`, `policy`, `check` and `channel` on record, sorted. They name no user."""
@@ -83,13 +87,11 @@ class Paging(Connected):
             return []
         asked = [*after, *conditions.of_times(wanted)]
         owned, scores = conditions.of_owners(wanted), conditions.of_scores(wanted)
-        if wanted.text is not None and self.dialect == "postgresql":
-            # It knows how common every word is, and finds the rows of a rare one without our help.
-            words_ = conditions.has_words(wanted.text, self.dialect)
-            return _scan(connection, None, [words_, *asked, *scores, *owned.values(), *_among(ids)], limit)
-        few = self._few(connection, wanted, FEW)
+        few = self._few(connection, wanted)
         if few is not None:
-            return _scan(connection, None, [_ROW.seq.in_(few), *asked, *scores, *owned.values(), *_among(ids)], limit)
+            return _scan(connection, None, [*few, *asked, *scores, *owned.values(), *_among(ids)], limit)
+        if wanted.text is not None and not owned and ids is None:
+            return self._worded(connection, wanted.text, asked, scores, limit)
         if wanted.text is not None:
             scores = [*scores, conditions.has_words(wanted.text, self.dialect, walking=True)]
         if owned:
@@ -118,32 +120,60 @@ class Paging(Connected):
         mark = connection.execute(sa.select(_ROW.at, _ROW.seq).where(_ROW.id == plain(wanted.before))).one_or_none()
         return None if mark is None else [sa.tuple_(_ROW.at, _ROW.seq) < sa.tuple_(*map(sa.literal, mark))]
 
-    def _few(self, connection: sa.Connection, wanted: Filter, few: int) -> sa.Select[Any] | None:
-        """The rows that have the words (as SQLite tells) or the score, where they are few."""
-        by_words = wanted.text is not None and words(wanted.text) and self.dialect == "sqlite"
-        ways = [conditions.matching(wanted.text or "")] if by_words else []
-        if scores := conditions.of_scores(wanted):
-            ways.append(_hinted(sa.select(_ROW.seq), "ix_interruption_score").where(*scores))
-        for way in ways:
-            number = connection.scalar(sa.select(sa.func.count()).select_from(way.limit(few + 1).subquery()))
-            if number is not None and number <= few:
-                return way
-        return None
+    def _few(self, connection: sa.Connection, wanted: Filter) -> Conditions | None:
+        """What few rows have: the words, or the score and then the words too. A text has words here."""
+        scores = conditions.of_scores(wanted)
+        whole = None if wanted.text is None else conditions.has_whole(wanted.text, self.dialect)
+        if whole is not None and _is_few(connection, sa.select(_ROW.seq).where(whole), FEW):
+            return [whole, conditions.has_words(wanted.text or "", self.dialect, walking=True)]
+        # What begins with one letter is most of a language, and long to be counted.
+        if wanted.text is not None and not _ends_in_letter(wanted.text) and self._are_few(connection, wanted, FEW):
+            return [conditions.has_words(wanted.text, self.dialect)]
+        scored = _hinted(sa.select(_ROW.seq), "ix_interruption_score").where(*scores)
+        if not scores or not _is_few(connection, scored, FEW):
+            return None
+        found = [_ROW.seq.in_(scored)]
+        return found if wanted.text is None else [*found, conditions.has_words(wanted.text, self.dialect, walking=True)]
+
+    def _are_few(self, connection: sa.Connection, wanted: Filter, few: int) -> bool:
+        """Whether so few rows have the words, where any are asked for."""
+        if wanted.text is None or not words(wanted.text):
+            return True
+        return _is_few(connection, conditions.matching(wanted.text, self.dialect), few)
+
+    def _worded(
+        self, connection: sa.Connection, text: str, asked: Conditions, scores: Conditions, limit: int
+    ) -> list[Place]:
+        """Words that are many, and perhaps all in rows of long ago."""
+        walked = conditions.has_words(text, self.dialect, walking=True)
+        found, whole = self._newest(connection, asked, [*scores, walked], limit)
+        if whole:
+            return found
+        if _is_few(connection, conditions.matching(text, self.dialect), COUNTED):
+            return _scan(connection, None, [conditions.has_words(text, self.dialect), *asked, *scores], limit)
+        return _scan(connection, "ix_interruption_at", [*asked, *scores, walked], limit)
 
     def _combined(
         self, connection: sa.Connection, ids: Sequence[int], asked: Conditions, scores: Conditions, limit: int
     ) -> list[Place]:
         if len(ids) > _MANY:
-            floor = self._floor(connection, asked)
-            new = [] if floor is None else [sa.tuple_(_ROW.at, _ROW.seq) >= sa.tuple_(*map(sa.literal, floor))]
-            found = _scan(connection, "ix_interruption_at", [*asked, *new, *scores, *_among(ids)], limit)
-            if floor is None or len(found) == limit:
+            found, whole = self._newest(connection, asked, [*scores, *_among(ids)], limit)
+            if whole:
                 return found
             ids = self._heads(connection, ids, [*asked, *scores], limit)
         found = []
         for start in range(0, len(ids), _AT_ONCE):
             found += self._tops(connection, ids[start : start + _AT_ONCE], [*asked, *scores], limit)
         return sorted(found, reverse=True)[:limit]
+
+    def _newest(
+        self, connection: sa.Connection, asked: Conditions, more: Conditions, limit: int
+    ) -> tuple[list[Place], bool]:
+        """What there is in a window of the newest rows, and whether that is the whole page."""
+        floor = self._floor(connection, asked)
+        new = [] if floor is None else [sa.tuple_(_ROW.at, _ROW.seq) >= sa.tuple_(*map(sa.literal, floor))]
+        found = _scan(connection, "ix_interruption_at", [*asked, *new, *more], limit)
+        return found, floor is None or len(found) == limit
 
     def _floor(self, connection: sa.Connection, asked: Conditions) -> Place | None:
         """Where a window of the newest rows ends; None where it holds them all."""
@@ -194,12 +224,24 @@ def in_order(wanted: Filter) -> str:
     return f"ix_interruption_{next(named, 'at')}"
 
 
+def _ends_in_letter(text: str) -> bool:
+    last = words(text)[-1]
+    return len(last) == 1 and last.isascii()
+
+
+def _is_few(connection: sa.Connection, way: sa.Select[Any], few: int) -> bool:
+    number = connection.scalar(sa.select(sa.func.count()).select_from(way.limit(few + 1).subquery()))
+    return number is not None and number <= few
+
+
 def _hinted(query: sa.Select[Any], index: str) -> sa.Select[Any]:
     # SQLite has no statistics of a table that nobody analysed. Each of these indexes has the columns it is asked for.
     return query.with_hint(INTERRUPTION, f"INDEXED BY {index}", "sqlite")
 
 
 def _scan(connection: sa.Connection, index: str | None, asked: Conditions, limit: int) -> list[Place]:
+    """The newest rows, by an index in which they stand in order; None: they are few, to be found first and then sorted.
+    The sum keeps a planner from walking all rows in order until it has come across enough of them."""
     query = sa.select(_ROW.at, _ROW.seq) if index is None else _hinted(sa.select(_ROW.at, _ROW.seq), index)
-    query = query.where(*asked).order_by(*_NEWEST).limit(limit)
-    return [(at, seq) for at, seq in connection.execute(query)]
+    order = _NEWEST if index is not None else ((_ROW.at + 0).desc(), _ROW.seq.desc())
+    return [(at, seq) for at, seq in connection.execute(query.where(*asked).order_by(*order).limit(limit))]

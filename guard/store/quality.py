@@ -87,7 +87,8 @@ class Quality(Segments):
             judged = [(review == "rejected", weight) for review, weight in connection.execute(clean)]
             segments = int(connection.scalar(sa.select(sa.func.sum(TALLY.c.segments))) or 0)
             cuts = connection.scalar(sa.select(sa.func.count()).select_from(INTERRUPTION)) or 0
-        good, bad = map(sum, zip(*self.reviewed().values(), strict=True)) if self.reviewed() else (0, 0)
+        pairs = self.reviewed().values()
+        good, bad = sum(pair[0] for pair in pairs), sum(pair[1] for pair in pairs)
         caught = cuts * (good / (good + bad) if good + bad else 1.0)
         if not judged or not segments:
             return None
@@ -105,15 +106,21 @@ class Quality(Segments):
     def agreement(self) -> Agreement:
         """How far reviewers agree on what several of them judged."""
         said = JUDGEMENT.c
-        query = sa.select(said.subject, said.reviewer, said.ruling).order_by(said.seq)
+        # Most subjects have one judgement: those are not read.
+        several = (
+            sa.select(said.subject)
+            .group_by(said.subject)
+            .having(sa.func.min(said.reviewer) < sa.func.max(said.reviewer))
+        )
+        query = sa.select(said.seq, said.subject, said.reviewer, said.ruling).where(said.subject.in_(several))
         newest: defaultdict[str, dict[str, str]] = defaultdict(dict)
-        reviewers: set[str] = set()
         with self._reading() as connection:
-            for subject, reviewer, ruling in connection.execute(query):
+            # Sorted here: asked for an order, a database reads all that was ever said in it.
+            for _, subject, reviewer, ruling in sorted(map(tuple, connection.execute(query))):
                 newest[subject][reviewer] = ruling
-                reviewers.add(reviewer)
+            reviewers = connection.scalar(sa.select(sa.func.count(said.reviewer.distinct()))) or 0
         sure = ([ruling for ruling in rulings.values() if ruling != "unsure"] for rulings in newest.values())
-        return _agreement((pair for rulings in sure for pair in combinations(rulings, 2)), len(reviewers))
+        return _agreement((pair for rulings in sure for pair in combinations(rulings, 2)), reviewers)
 
 
 def wilson(good: float, number: float) -> tuple[float, float]:

@@ -13,7 +13,7 @@ Into it are mixed segments that every check passed, drawn at random: only they t
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Literal
 
@@ -22,7 +22,18 @@ import sqlalchemy as sa
 from guard.store.reader import Reader
 from guard.store.schema import INTERRUPTION, JUDGEMENT, SEGMENT, plain, share
 
-Why = Literal["near the threshold", "checks disagree", "random clean segment", "flagged, not interrupted"]
+Why = Literal[
+    "near the threshold",
+    "checks disagree",
+    "not judged yet",
+    "random clean segment",
+    "flagged, not interrupted",
+    "second opinion",
+]
+
+NEAR = 0.9
+"""An interruption of a lower score is called near its threshold. The row does not tell which one that was; those of the
+policies that guard brings are from 0.48 to 0.85."""
 
 _WINDOW = 4
 """So many times the rows that are asked for are looked at to tell reviewers' queues apart."""
@@ -35,7 +46,7 @@ class Subject:
     Attributes:
         score: of the surest finding, 0..1.
         doubt: how much a review would tell, 0..2.
-        why: as `Why` has it, or ``second opinion``.
+        why: the first that holds; an interruption that is sure and undisputed among the checks is ``not judged yet``.
     """
 
     kind: Literal["interruption", "segment"]
@@ -45,7 +56,7 @@ class Subject:
     doubt: float
     check: str
     session: str
-    why: Why | Literal["second opinion"]
+    why: Why
 
 
 class Queueing(Reader):
@@ -84,7 +95,8 @@ def _fresh(connection: sa.Connection, reviewer: str, limit: int) -> list[Subject
     rows = [
         *_interruptions(connection.execute(cuts.order_by(cut.doubt.desc(), cut.seq.desc()).limit(window))),
         *_segments(
-            connection.execute(segments.order_by(segment.doubt.desc()).limit(window)), "flagged, not interrupted"
+            connection.execute(segments.order_by(segment.doubt.desc(), segment.seq.desc()).limit(window)),
+            "flagged, not interrupted",
         ),
     ]
     rows.sort(key=lambda subject: (-round(subject.doubt, 1), share(reviewer + subject.id)))
@@ -111,7 +123,7 @@ def _second(connection: sa.Connection, reviewer: str, limit: int) -> list[Subjec
                 query = _subjects(table).where(row.review == review, ~_judged(row.id, reviewer))
                 rows = connection.execute(query.order_by(row.doubt.desc(), row.seq.desc()).limit(limit - len(found)))
                 made = _interruptions(rows) if table is INTERRUPTION else _segments(rows, "random clean segment")
-                found += [_again(subject) for subject in made]
+                found += [replace(subject, why="second opinion") for subject in made]
     return found
 
 
@@ -127,23 +139,14 @@ def _subjects(table: sa.Table) -> sa.Select[Any]:
 
 def _interruptions(rows: Any) -> Iterator[Subject]:
     for row in rows:
-        disagree = row.doubt > 1 - row.score + 1e-9
-        why: Why = "checks disagree" if disagree else "near the threshold"
-        yield Subject(kind="interruption", why=why, **row._mapping)
+        yield Subject(kind="interruption", why=_why(row.score, row.doubt), **row._mapping)
+
+
+def _why(score: float, doubt: float) -> Why:
+    if doubt > 1 - score + 1e-9:
+        return "checks disagree"
+    return "near the threshold" if 0 < score < NEAR else "not judged yet"
 
 
 def _segments(rows: Any, why: Why) -> Iterator[Subject]:
     return (Subject(kind="segment", why=why, **row._mapping) for row in rows)
-
-
-def _again(subject: Subject) -> Subject:
-    return Subject(
-        kind=subject.kind,
-        id=subject.id,
-        at=subject.at,
-        score=subject.score,
-        doubt=subject.doubt,
-        check=subject.check,
-        session=subject.session,
-        why="second opinion",
-    )

@@ -46,6 +46,7 @@ _KEY_FORMS = (
 _KEY_STARTS = ("sk", "pk", "rk", "gh", "AKIA", "ASIA", "AIza", "xox", "hf_", "eyJ", "glpat")
 _FIELD = r"[aAsStTpP](?i:pi[_-]?key|ecret|oken|assw(?:or)?d|wd)"
 _DIGITS = tuple("0123456789")
+_GAP = r"(?:\)[ .-]?\(?|[ .-]\(?|\()"  # never nothing: a run of digits can be parted in one way only
 # (kind, what a text must contain for the pattern to be tried, pattern). The value is the group `v`. A pattern
 # starts with its rarest character where it can and looks back from there: starting with a look-back costs
 # five times as much.
@@ -70,7 +71,7 @@ _FORMS = (
     ("ID", _DIGITS, r"(?P<v>\d(?<![\w-].)\d\d-\d{2}-\d{4})(?![\w-])"),
     ("IP", _DIGITS, rf"(?P<v>\d(?<![\w.].)\d{{0,2}}\.(?:{_OCTET}\.){{2}}{_OCTET})(?!\w|\.\d)"),
     ("IP", (":",), r"(?<![\w:.])(?P<v>[0-9a-fA-F]{0,4}(?::[0-9a-fA-F]{0,4}){2,7})(?![\w:])"),
-    ("PHONE", ("+",), r"(?P<v>\+(?<!\w.)\d{1,3}[ .-]?(?:\(?\d{1,4}\)?[ .-]?){2,5}\d{2,4})(?!\w)"),
+    ("PHONE", ("+",), rf"(?P<v>\+(?<!\w.)(?:\d{{1,23}}(?:{_GAP}\d{{1,20}}){{0,5}}{_GAP}\d{{2,24}}|\d{{5,27}}))(?!\w)"),
     ("PHONE", _DIGITS, r"(?P<v>[\d(](?<![\w.-].)\d{2,3}(?:\) ?|[-. ])\d{3}[-. ]\d{4})(?![\w-])"),
 )
 _SECRETS = tuple((kind, cues, re.compile(pattern)) for kind, cues, pattern in _FORMS)
@@ -98,7 +99,11 @@ def _address(text: str) -> bool:
     return version == 4 or sum(map(bool, text.split(":"))) >= 3
 
 
-_VALID = {"CARD": _luhn, "IBAN": _mod97, "IP": _address}
+def _enough(text: str) -> bool:
+    return len(_NOT_DIGIT.sub("", text)) >= 5
+
+
+_VALID = {"PHONE": _enough, "CARD": _luhn, "IBAN": _mod97, "IP": _address}
 
 
 def _secrets(text: str) -> list[Hit]:

@@ -70,8 +70,8 @@ INTERRUPTION = Table(
     Column("search", Text, nullable=False),
     Column("record", Text, nullable=False),
     # What a filter may ask of a row stands in the index that finds it: the row itself is long.
-    Index("ix_interruption_at", "at", "seq", "combination", "score"),
-    Index("ix_interruption_combination", "combination", "at", "seq", "score", "tokens_wasted", "delay_s"),
+    Index("ix_interruption_at", "at", "seq", "combination", "score", "tokens_wasted", "delay_s"),
+    Index("ix_interruption_combination", "combination", "at", "seq", "score"),
     Index("ix_interruption_user", "user", "at", "seq", "combination", "score"),
     Index("ix_interruption_conversation", "conversation", "at", "seq", "combination", "score"),
     Index("ix_interruption_session", "session", "at", "seq", "combination", "score"),
@@ -111,11 +111,11 @@ SEGMENT = Table(
     Column("doubt", Float, nullable=False),
     Column("weight", Integer, nullable=False),  # a clean one stands for so many
     Column("draw", Float, nullable=False),  # 0..1 from its id: an order that nothing else follows
-    Index("ix_segment_at", "at"),
+    Index("ix_segment_at", "at", "seq", "kind"),
     Index("ix_segment_session", "session"),
     Index("ix_segment_conversation", "conversation"),
     Index("ix_segment_user", "user"),
-    Index("ix_segment_doubt", "kind", "review", "doubt"),
+    Index("ix_segment_doubt", "kind", "review", "doubt", "seq"),
     Index("ix_segment_draw", "kind", "review", "draw"),
 )
 
@@ -169,4 +169,4 @@ def combination(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def share(text: str) -> float:
     """0..1 from a text: the same everywhere, and like nothing else about it."""
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6], "big") / 2**48
+    return int.from_bytes(hashlib.sha256(text.encode("utf-8", "replace")).digest()[:6], "big") / 2**48

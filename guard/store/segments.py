@@ -6,6 +6,7 @@ A segment's row says that there is something to judge; its text and its verdicts
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Literal
 
 import sqlalchemy as sa
@@ -44,6 +45,20 @@ class SegmentRecord:
 class Segments(Reader):
     """The part of `Database` that reads segments."""
 
+    def segments(self, limit: int, kind: Kind = "flagged") -> list[SegmentRecord]:
+        """The newest of this kind that were kept for review, newest first."""
+        row_ = SEGMENT.c
+        query = sa.select(row_.id, row_.session, row_.review).where(row_.kind == kind)
+        query = query.with_hint(SEGMENT, "INDEXED BY ix_segment_at", "sqlite")
+        with self._reading() as connection:
+            rows = connection.execute(query.order_by(row_.at.desc(), row_.seq.desc()).limit(max(limit, 0))).all()
+        made: list[SegmentRecord | None] = []
+        # Those of a session stand together: it is read once.
+        for name, of_session in groupby(rows, key=lambda row: row.session):
+            session = self.session(name)
+            made += [_found(session, row.id, kind, row.review) for row in of_session] if session else []
+        return [record for record in made if record is not None]
+
     def segment(self, key: str) -> SegmentRecord | None:
         """One segment that was kept for review, or None."""
         row_ = SEGMENT.c
@@ -57,7 +72,7 @@ class Segments(Reader):
 def _found(session: SessionRecord, key: str, kind: Kind, review: Review) -> SegmentRecord | None:
     for choice in session.choices:
         for segment in choice.segments:
-            if key == f"{session.provenance.session}.{choice.choice}#{segment.id}":
+            if plain(key) == plain(f"{session.provenance.session}.{choice.choice}#{segment.id}"):
                 return SegmentRecord(
                     id=key,
                     at=session.ended,

@@ -84,9 +84,8 @@ class Trending(Connected):
         number = int(-((since - until) // bucket_s))
         buckets = [Bucket(start=since + index * bucket_s) for index in range(number)]
         with self._reading() as connection:
-            kinds = {row.id: row for row in connection.execute(sa.select(COMBINATION))}
             for row in connection.execute(_interruptions(since, until, bucket_s)):
-                _add(buckets[min(row.bucket, number - 1)], row, kinds[row.combination])
+                _add(buckets[min(row.bucket, number - 1)], row)
             for row in connection.execute(_tallies(since, until)):
                 bucket = buckets[int((row.hour - since) // bucket_s)]
                 bucket.responses += row.responses
@@ -100,7 +99,12 @@ def _interruptions(since: float, until: float, bucket_s: float) -> sa.Select[Any
     bucket = sa.cast(sa.func.floor((cut.at - since) / bucket_s), sa.Integer).label("bucket")
     sums = [_sum(column) for column in (cut.tokens_wasted, cut.delay_s)]
     query = sa.select(bucket, cut.combination, sa.func.count().label("number"), *sums)
-    return query.where(cut.at >= since, cut.at < until).group_by(bucket, cut.combination)
+    found = query.where(cut.at >= since, cut.at < until).group_by(bucket, cut.combination).subquery()
+    # There are thousands of combinations, and few that differ in what is told of them.
+    kind = COMBINATION.c
+    told = (found.c.bucket, kind.check, kind.late, kind.outcome, kind.review)
+    totals = [_sum(found.c[name]) for name in ("number", "tokens_wasted", "delay_s")]
+    return sa.select(*told, *totals).join_from(found, COMBINATION, kind.id == found.c.combination).group_by(*told)
 
 
 def _tallies(since: float, until: float) -> sa.Select[Any]:
@@ -109,18 +113,18 @@ def _tallies(since: float, until: float) -> sa.Select[Any]:
     return sa.select(row.hour, *sums).where(row.hour >= since, row.hour < until).group_by(row.hour)
 
 
-def _sum(column: sa.Column[Any]) -> sa.Label[Any]:
+def _sum(column: sa.ColumnElement[Any]) -> sa.Label[Any]:
     # PostgreSQL's sum of whole numbers is a decimal.
     return sa.cast(sa.func.sum(column), column.type).label(column.name)
 
 
-def _add(bucket: Bucket, row: Any, kind: Any) -> None:
+def _add(bucket: Bucket, row: Any) -> None:
     bucket.interruptions += row.number
-    bucket.late += row.number * kind.late
-    if kind.outcome in bucket.outcomes:
-        bucket.outcomes[kind.outcome] += row.number
-    bucket.by_check[kind.check] += row.number
-    bucket.confirmed += row.number * (kind.review == "confirmed")
-    bucket.rejected += row.number * (kind.review == "rejected")
+    bucket.late += row.number * row.late
+    if row.outcome in bucket.outcomes:
+        bucket.outcomes[row.outcome] += row.number
+    bucket.by_check[row.check] += row.number
+    bucket.confirmed += row.number * (row.review == "confirmed")
+    bucket.rejected += row.number * (row.review == "rejected")
     bucket.tokens_wasted += row.tokens_wasted
     bucket.delay_s_sum += row.delay_s

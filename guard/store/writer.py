@@ -16,7 +16,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
-from guard.errors import StoreError
 from guard.store.connected import Connected
 
 R = TypeVar("R")
@@ -88,7 +87,7 @@ class Writer:
         try:
             with self._database.batch(how):
                 done = [job for job in jobs if job.run()]
-        except StoreError as error:
+        except Exception as error:  # noqa: BLE001 - nobody may wait for ever, whatever it is
             for job in jobs:
                 if not job.future.done():
                     job.future.set_exception(error)

@@ -140,7 +140,8 @@ def conversation(messages: Sequence[Any]) -> tuple[Sequence[Mapping[str, Any]], 
         return "media"
     if flat and flat[-1].get("role") == "assistant" and not flat[-1].get("tool_calls"):
         last = flat.pop()
-        return flat, last.get("reasoning_content") or last.get("reasoning") or "", last["content"] or ""
+        thought = last.get("reasoning_content") or last.get("reasoning")
+        return flat, thought if isinstance(thought, str) else "", last["content"] or ""
     return flat, "", ""
 
 
@@ -149,6 +150,6 @@ def _text(content: Any) -> str | None:
     parts that are no text."""
     if not isinstance(content, (list, tuple)):
         return content if isinstance(content, str) else None
-    if all(isinstance(part, Mapping) and part.get("type") in _TEXT_PARTS for part in content):
+    if all(isinstance(part, Mapping) and str(part.get("type")) in _TEXT_PARTS for part in content):
         return "\n".join(str(part.get("text") or part.get("refusal") or "") for part in content)
     return None

@@ -2,10 +2,12 @@
 
 Knows session records and what reviewers made of them; knows no format. Rules:
 
-- A flagged segment is wrong unless reviewers say otherwise. Where nobody has looked at it, it is wrong for those who
-  asked for `unreviewed`, or where a `trusted` check flagged it; else nobody can say.
-- A segment that no check flagged is right where a check that had something to check it against says so, and every check
-  that was to look did; or where reviewers say so. What reviewers say guard missed is wrong.
+- Reviewers have the last word: an interrupted segment is wrong where they confirm the interruption, one that guard let
+  pass, flagged or not, where they reject that.
+- What is flagged and nobody has looked at is wrong for those who asked for `unreviewed`, or where a `trusted` check
+  flagged it; else nobody can say.
+- What no check flagged and nobody has looked at is right where a check that had something to check it against says so,
+  and every check that was to look did.
 - Where reviewers disagree nobody can say, nor of a segment that says again what stands flagged elsewhere in the turn.
 """
 
@@ -54,9 +56,10 @@ def labelled(
     for segment in segments:
         verdicts = tuple(given.get(segment.id, ()))
         subject = f"{session}.{choice.choice}#{segment.id}"
-        review = reviewed[segment.id] if segment.id in reviewed else reviews.get(subject, "unreviewed")
-        wrong = _wrong(verdicts, review, unreviewed, trusted)
-        found.append(Labelled(segment=segment, wrong=wrong, cut=segment.id in reviewed, verdicts=verdicts))
+        cut = segment.id in reviewed
+        review = reviewed[segment.id] if cut else reviews.get(subject, "unreviewed")
+        wrong = _unjudged(verdicts, unreviewed, trusted) if review == "unreviewed" else _judged(review, cut)
+        found.append(Labelled(segment=segment, wrong=wrong, cut=cut, verdicts=verdicts))
     return _apart(found)
 
 
@@ -79,12 +82,13 @@ def _of_cuts(name: str, cuts: Sequence[int], count: int, reviews: Mapping[str, R
     return dict(zip(cuts, numbered, strict=True))
 
 
-def _wrong(verdicts: Sequence[Verdict], review: Review, unreviewed: bool, trusted: Collection[str]) -> bool | None:
-    if review == "disputed":
-        return None
+def _judged(review: Review, cut: bool) -> bool | None:
+    """What a review of guard's decision, to interrupt or to let pass, says of the segment."""
+    return None if review == "disputed" else (review == "confirmed") is cut
+
+
+def _unjudged(verdicts: Sequence[Verdict], unreviewed: bool, trusted: Collection[str]) -> bool | None:
     flagging = {verdict.check for verdict in verdicts if verdict.status == "flagged"}
-    if review != "unreviewed":
-        return (review == "confirmed") is bool(flagging)
     if flagging:
         return True if unreviewed or flagging & set(trusted) else None
     statuses = {verdict.status for verdict in verdicts}

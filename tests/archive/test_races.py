@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -127,6 +129,24 @@ def test_a_reader_sees_each_row_once(database: Database) -> None:
             r.interruption.id for r in database.iter_interruptions(Filter(until=DAY + 6)) if r.provenance.user != "u0"
         }
         assert kept <= set(seen)
+
+
+def test_a_manifest_that_is_swept_away_half_made_is_one_that_lost(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link, url = os.link, str(tmp_path / "log")
+
+    def overtaken(*paths: Path) -> None:
+        monkeypatch.setattr(os, "link", link)
+        Archive(url).update(database)
+        link(*paths)
+
+    fill(database, 0, 3)
+    Archive(url).update(database)
+    fill(database, 3, 8)
+    monkeypatch.setattr(os, "link", overtaken)
+    assert Archive(url).update(database).added < 6
+    assert_same(Archive(url), database)
 
 
 def test_an_answer_that_was_not_heard_counts(database: Database) -> None:

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -65,6 +65,10 @@ class Synthetic:
         return iter(())
 
     def reviews(self) -> Mapping[str, Review]:
+        """See Source."""
+        return {}
+
+    def missed(self) -> Mapping[str, Sequence[str]]:
         """See Source."""
         return {}
 

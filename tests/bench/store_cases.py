@@ -104,4 +104,6 @@ def _sums(database: Database) -> Iterator[Case]:
         yield f"trends, {days} d", "", partial(database.trends, NOW - days * DAY, NOW, bucket)
     for sum_ in ("reviewed", "quality", "recall", "agreement"):
         yield sum_, "", getattr(database, sum_)
+    for kind in ("flagged", "clean"):
+        yield "segments", kind, partial(database.segments, 50, kind)
     yield "one record", "", partial(database.interruption, "nobody")

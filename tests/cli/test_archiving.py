@@ -73,6 +73,23 @@ def test_someone_is_forgotten_everywhere(url: str, to: str, tmp_path: Path, caps
     database.close()
 
 
+def test_a_user_who_is_not_found_may_not_be_named(url: str, to: str, capsys: pytest.CaptureFixture[str]) -> None:
+    archive_store(to, url, verify=False)
+    capsys.readouterr()
+    forget(url, [to], **whom(user="nobody"), yes=True)
+    assert "say --session or --conversation" in capsys.readouterr().out
+    forget(url, [to], **whom(session="nothing"), yes=True)
+    forget(url, [to], **whom(user="u1"), yes=True)
+    assert "say --session" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["/proc/guard", "/dev/null/guard"])
+def test_a_folder_that_cannot_be_made_is_one_line(url: str, name: str) -> None:
+    with pytest.raises(StoreError, match=f"archive '{name}'") as error:
+        archive_store(name, url, verify=False)
+    assert "\n" not in str(error.value)
+
+
 def test_a_misspelt_archive_stops_before_anything_is_deleted(url: str, to: str) -> None:
     with pytest.raises(ConfigError, match="holds no archive"):
         forget(url, [to], **whom(user="u0"), yes=True)

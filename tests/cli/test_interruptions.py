@@ -149,3 +149,14 @@ def test_the_command_line_is_a_module_too(module: str, url: str) -> None:
     assert (done.returncode, done.stdout) == (2, "b.0.1: confirmed\n")
     assert done.stderr.startswith("guard: there is no interruption 'no'")
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("words", [("show", "d"), ("list", "--json")])
+def test_json_of_any_text_is_printed_and_steers_no_terminal(url: str, words: tuple[str, ...]) -> None:
+    asked = "half \ud800, \x9b31m, \x7f, \u202e, ü"
+    asyncio.run(_fill(Store(url), [stored("d", at=4.0, evidence=Evidence(question=asked))]))
+    done = call(url, *words)
+    assert done.exit_code == 0
+    assert "".join(done.output.split("\n")).isprintable()
+    found = json.loads(done.output)
+    assert (found[0]["question"] if words[0] == "list" else found["provenance"]["evidence"]["question"]) == asked

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,7 @@ def test_a_lower_threshold_catches_what_reviewers_say_was_missed(
 ) -> None:
     subject = judge(log, "ODD", "rejected")
     found = document(log, policy(tmp_path, 0.55), capsys)
-    assert found["changes"] == {"more": 1, "less": 0, "reworded": 0, "otherwise": 0, "undecided": 0}
+    assert found["changes"] == {"more": 1, "less": 0, "reworded": 0, "observed": 0, "otherwise": 0, "undecided": 0}
     assert (found["reviewed"]["missed_caught"], found["reviewed"]["missed"]) == (1, 1)
     assert found["checks"] == {"phrase": {"more": 1}}
     (example,) = found["examples"]
@@ -97,6 +98,8 @@ def test_a_higher_one_loses_what_was_right_and_avoids_what_was_not(
 def test_people_are_shown_a_line_of_difference_and_nothing_that_steers_their_terminal(
     log: Database, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    with sqlite3.connect(tmp_path / "guard.db") as file:  # as an older guard wrote them
+        file.execute("UPDATE session SET record = json_remove(record, '$.provenance.checks')")
     replay(policy(tmp_path, 0.95), log.url, Wanted(), Asked())
     said = capsys.readouterr().out
     assert "\x1b" not in said
@@ -124,6 +127,97 @@ def test_conditions_and_a_limit_choose_sessions(
     (cut, *_) = log.iter_interruptions(Filter())
     key = cut.provenance.session
     assert document(log, policy(tmp_path, 0.95), capsys, where=[f"session={key}"])["sessions"] == 1
+
+
+@pytest.mark.parametrize(
+    ("where", "sessions"),
+    [
+        (["check=phrase"], 2),
+        (["check=grounding"], 0),
+        (["text=five"], 1),
+        (["text=five", "user=Fiv"], 1),
+        (["text=five", "user=One"], 0),
+        (["score>=0.95"], 0),
+        (["score<=0.95"], 2),
+        (["outcome=corrected", "correct=retract", "late=false", "channel=content"], 2),
+        (["review=confirmed"], 1),
+        (["check=phrase", "since=2001-01-01", "until=2999-01-01"], 2),
+        (["check=phrase", "since=2999-01-01"], 0),
+    ],
+)
+def test_what_only_an_interruption_has_chooses_the_sessions_that_hold_one(
+    log: Database, tmp_path: Path, capsys: pytest.CaptureFixture[str], where: list[str], sessions: int
+) -> None:
+    judge(log, "One BAD", "confirmed")
+    assert document(log, policy(tmp_path, 0.95), capsys, where=where)["sessions"] == sessions
+    assert document(log, policy(tmp_path, 0.95), capsys, where=where, limit=1)["sessions"] == min(sessions, 1)
+
+
+def test_conditions_that_leave_nothing_are_explained(
+    log: Database, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    replay(policy(tmp_path, 0.95), log.url, Wanted(where=["check=grounding"]), Asked())
+    assert "no session on record is like that; check, " in capsys.readouterr().out
+
+
+def test_how_many_more_there_are_is_told(log: Database, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    replay(policy(tmp_path, 0.95), log.url, Wanted(), Asked())
+    assert " more; " not in capsys.readouterr().out
+    every = policy_file(tmp_path, "every", checks=[{"check": "phrase", "phrases": [BAD | {"text": "Fine"}]}])
+    with sqlite3.connect(tmp_path / "guard.db") as file:
+        (columns,) = file.execute("SELECT group_concat(name) FROM pragma_table_info('session') WHERE name != 'seq'")
+        names = columns[0]
+        for number in range(4):
+            values = names.replace("id,", f"id || '{number}',", 1).replace(
+                "record", f"json_set(record, '$.provenance.session', id || '{number}')"
+            )
+            file.execute(f"INSERT INTO session ({names}) SELECT {values} FROM session WHERE length(id) < 42 LIMIT 3")
+    found = document(log, every, capsys)
+    replay(every, log.url, Wanted(), Asked())
+    more = found["changes"]["more"] - 5
+    assert more > 0
+    assert f"  and {more} more; --out FILE writes all\n" in capsys.readouterr().out
+
+
+# What was recorded under `observe`
+
+
+@pytest.fixture
+def observed(tmp_path: Path) -> Database:
+    """Four sums under the shipped `observe`, one of them right."""
+    with serving(settings(tmp_path, policies={"default": "observe"})) as live:
+        for text in ("12 * 4 = 46.", "3 + 4 = 8.", "5 + 4 = 9.", "6 + 6 = 13."):
+            live.say(answer([{"content": f"So {text} Done."}, {"finish": "stop"}]))
+            live.post().raise_for_status()
+    found = Database(f"sqlite:///{tmp_path / 'guard.db'}")
+    found.open()
+    return found
+
+
+def test_what_was_observed_would_be_interrupted(observed: Database, capsys: pytest.CaptureFixture[str]) -> None:
+    judge(observed, "= 46", "rejected")
+    judge(observed, "= 8", "confirmed")
+    found = document(observed, "default", capsys)
+    assert {kind: times for kind, times in found["changes"].items() if times} == {"more": 3}
+    reviewed = {name: times for name, times in found["reviewed"].items() if times}
+    assert reviewed == {"missed": 1, "missed_caught": 1, "right_interrupted": 1}
+    assert document(observed, "observe", capsys)["same"] == found["sessions"]
+
+
+def test_what_was_observed_and_is_flagged_no_more_was_never_interrupted(
+    observed: Database, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    judge(observed, "= 46", "rejected")
+    judge(observed, "= 8", "confirmed")
+    nothing = policy_file(tmp_path, "nothing", checks=[{"check": "phrase", "phrases": [BAD]}])
+    found = document(observed, nothing, capsys)
+    assert {kind: times for kind, times in found["changes"].items() if times} == {"observed": 3}
+    reviewed = {name: times for name, times in found["reviewed"].items() if times}
+    assert reviewed == {"missed": 1, "missed_lost": 1}
+    replay(nothing, observed.url, Wanted(), Asked())
+    said = capsys.readouterr().out
+    assert "was interrupted and would not be" not in said
+    assert "3 is only observed: flagged then or now, and interrupted neither then nor now" in said
 
 
 @pytest.mark.parametrize(

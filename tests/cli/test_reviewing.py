@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from guard.cli.reading import list_findings, review_interruptions
+from guard.cli.reading import list_findings, review_interruptions, show_interruption
 from guard.cli.reviewing import review_queue
 from guard.errors import ConfigError
 from guard.store import Database, Filter
@@ -25,7 +26,8 @@ QUESTION: list[Any] = [{"role": "user", "content": "What \x1b[31mis it?"}]
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A log that a served app wrote: an interruption, a statement flagged and let pass, and clean ones."""
     folder = tmp_path_factory.mktemp("reviewing")
-    policy = policy_file(folder, "two", checks=[{"check": "phrase", "phrases": [BAD, ODD]}])
+    fine = {"text": "One", "score": 0.0}  # looked at, and nothing found
+    policy = policy_file(folder, "two", checks=[{"check": "phrase", "phrases": [BAD, ODD, fine]}])
     said = [answer([{"content": "One. Two BAD. Three ODD. Four."}, {"finish": "stop"}])]
     with serving(settings(folder, said, policies={"default": policy})) as live:
         live.post(messages=QUESTION).raise_for_status()
@@ -116,8 +118,44 @@ def test_two_who_disagree_are_told_and_a_segment_may_be_named(url: str, capsys: 
     assert out == f"{key}: confirmed\n{key}: rejected (with the other reviewers: disputed)\n"
     list_findings(url, 5)
     listed = capsys.readouterr().out
-    assert re.search(r"#\d+  two  phrase  none  0\.60  unreviewed\n    Three ODD\.  ->", listed)
+    assert re.search(r"#\d+  two  phrase  none  0\.60  unreviewed\n    asked: What .*\n    Three ODD\.  ->", listed)
     segment = next(word for word in listed.split() if "#" in word)
     review_interruptions(url, [segment], "rejected", "ann")
     list_findings(url, 5)
-    assert "0.60  rejected" in capsys.readouterr().out
+    assert "0.60  missed\n" in capsys.readouterr().out
+    review_interruptions(url, [segment], "confirmed", "ann")
+    list_findings(url, 5)
+    assert "0.60  rightly let pass\n" in capsys.readouterr().out
+
+
+def test_a_statement_that_was_let_pass_is_shown_by_its_id(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    list_findings(url, 5)
+    segment = next(word for word in capsys.readouterr().out.split() if "#" in word)
+    show_interruption(url, segment, tokens=False)
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["id"], shown["segment"]["text"], shown["kind"]) == (segment, " Three ODD.", "flagged")
+    with pytest.raises(ConfigError, match=r"no statement 'x\.0#1' .*list --observed"):
+        show_interruption(url, "x.0#1", tokens=False)
+
+
+def test_an_edit_is_not_thrown_away_silently(
+    url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    review(url, monkeypatch, "e\nit is not.\n\nq\nc\nq\n")
+    out = capsys.readouterr().out
+    assert "it is written with your verdict: say c, r or u" in out
+    assert "the edit is not saved: say c, r or u, or q again to leave without it" in out
+    assert list(said(url).values()) == [("confirmed", "", "it is not.", None)]
+    review(url, monkeypatch, "l\nname\nq\nq\n")
+    review(url, monkeypatch, "l\nname\n", reviewer="bob")
+    assert "the edit is not saved: there was no verdict" in capsys.readouterr().out
+    assert len(said(url)) == 1
+
+
+def test_the_keys_are_shown_when_asked_for(
+    url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    review(url, monkeypatch, "?\nq\n")
+    out = capsys.readouterr().out
+    assert "means nothing" not in out
+    assert out.count("c confirm, r reject") == 2

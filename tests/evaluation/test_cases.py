@@ -105,7 +105,7 @@ def test_what_is_expected_holds(tmp_path: Path, case: dict[str, Any]) -> None:
         ),
         (
             {"text": "One. Two.", "expect": "interrupt"},
-            "interrupted nothing, not a statement; nothing was flagged",
+            "interrupted nothing, not a statement; nothing was flagged, phrase not applicable (no phrase)",
         ),
         (
             {"text": "BAD one. Two.", "expect": "interrupt", "segment": "Two."},
@@ -149,6 +149,7 @@ def test_a_configuration_is_held_to_its_backends_policies_and_facts(tmp_path: Pa
         ("policies: {default: nope}\n", "'nope'"),
         ("policies: {allowed: [nope]}\n", "'nope'"),
         ("server: {port: x}\n", "server.port"),
+        ("store: {redaction: {library: presidio, model: not_here}}\n", "store.redaction"),
     ):
         path.write_text(good + more)
         (problem,) = check_file(str(path), said.append)

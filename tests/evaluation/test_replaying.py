@@ -169,6 +169,15 @@ def test_the_policy_that_recorded_a_session_changes_nothing_in_it(
     assert found == Replayed(changes=())
 
 
+def test_a_check_of_a_discarded_call_is_not_asked_again(live: Live, files: dict[str, str]) -> None:
+    """It had not answered when another call was interrupted, and answered about no call of the session."""
+    live.say(answer(steps(("", "", ['{"q": 1}', '{"q": "BAD"}'], "stop"))))
+    live.post(model="m@judged")
+    record = recorded(live)
+    assert record.choices[0].interruptions == 1
+    assert replayed(live, record, load(files["judged"])) == Replayed(changes=())
+
+
 # What another policy changes
 
 SAID = answer([{"reasoning": "One. BAD two. Three."}, {"content": "Four BAD five. Six."}, {"finish": "stop"}], cut=3)

@@ -38,12 +38,17 @@ def test_what_was_not_measured_gives_no_row() -> None:
 def test_a_claim_that_the_model_takes_back_when_asked_again_is_one_that_it_does_not_know() -> None:
     changes: dict[str, Any] = {"verdicts": (AGAIN,), "correction": "", "put_in": " No, I do not know that."}
     row = one(record(**changes), exporter=plugin)
-    assert spans(row)[1] == ("injected", " I could not confirm this.", 1)
-    assert not row["knows"]
+    assert spans(row)[1:] == [("injected", " I could not confirm this.", 1)]
+    assert (row["knows"], row["ended"]) == (False, False)
     clean = Verdict(segment=0, check="resampling", version="1", status="clean")
     assert why(record(**changes | {"verdicts": (clean,)}), exporter=plugin) == "not measured"
     told = Revision(correction="It is Canberra.")
     assert why(record(**changes, revised=told), exporter=plugin) == "not measured"
+
+
+@pytest.mark.parametrize("changes", [{"revised": Revision(correction="")}, {"correction": "", "correct": "retract"}])
+def test_nobody_doubts_what_the_model_knows(changes: dict[str, Any]) -> None:
+    assert why(record(known=0.9, **changes), exporter=plugin) == "no true statement"
 
 
 def test_the_policy_words_the_doubt() -> None:

@@ -168,9 +168,11 @@ def test_no_claim_of_a_session_is_ever_said_to_be_right(
         segment.text
         for segment in choice.segments
         if segment.id in flagged
-        and reviews.get(f"s.0#{segment.id}") != "rejected"
+        and reviews.get(f"s.0#{segment.id}") != "confirmed"
         and not any(segment.text.endswith(claim) for claim in rejected)
     ]
+    cut = {verdict.segment for verdict in choice.verdicts if verdict.disposition == "interrupted"}
+    claims += [s.text for s in choice.segments if s.id not in cut and reviews.get(f"s.0#{s.id}") == "rejected"]
     how: dict[str, Any] = {"unreviewed": unreviewed, "trusted": [trusted] * bool(trusted), "tokenizer": tokenizer}
     for exporter in OF_SESSIONS.values():
         first, again = Counter[str](), Counter[str]()

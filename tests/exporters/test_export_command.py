@@ -64,6 +64,31 @@ def test_a_format_of_sessions_is_told_what_there_is(url: str, tmp_path: Path) ->
     assert "nothing has been interrupted yet" not in export(url, tmp_path / "rows.jsonl", "stepwise")
 
 
+def test_conditions_that_nothing_meets_are_named(url: str, tmp_path: Path) -> None:
+    said = export(url, tmp_path / "rows.jsonl", "documents", "--where", "check=fields")
+    assert "none of the 3 interruptions on record matches --where check=fields" in said
+    assert "nothing has been interrupted yet" not in said
+    assert "nothing has been interrupted yet" in export(
+        f"sqlite:///{_empty(tmp_path)}", tmp_path / "rows.jsonl", "documents", "--where", "check=fields"
+    )
+
+
+def _empty(folder: Path) -> Path:
+    asyncio.run(_fill(Store(f"sqlite:///{folder}/empty.db"), []))
+    return folder / "empty.db"
+
+
+def test_redacted_records_without_token_ids_say_what_they_need(tmp_path: Path) -> None:
+    pytest.importorskip("transformers", reason="distillation needs a tokenizer")
+    where = f"sqlite:///{tmp_path}/guard.db"
+    asyncio.run(_fill(Store(where), [record(review="confirmed")]))
+    make(QWEN).save_pretrained(tmp_path / "tokenizer")
+    said = export(where, tmp_path / "rows.jsonl", "distillation", "--tokenizer", str(tmp_path / "tokenizer"))
+    assert "1 no token ids" in said
+    assert "record.top_logprobs" in said
+    assert "redacted records keep none" in said
+
+
 def test_how_much_was_read_is_told(url: str, tmp_path: Path) -> None:
     assert "3 records read, 2 selected; " in export(url, tmp_path / "rows.jsonl", "documents")
 

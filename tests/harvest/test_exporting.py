@@ -19,6 +19,7 @@ from guard.core.records import InterruptionRecord, Review
 from guard.core.types import Closing
 from guard.errors import ConfigError, GuardError
 from guard.harvest.card import quoted
+from guard.harvest.order import STORE, Order
 from guard.store import Database
 from tests.exporters.records import record
 from tests.harvest.logs import filled, judged, session, turn, varied
@@ -135,14 +136,15 @@ def test_the_card_says_what_is_there(folder: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["<script>", "[x](http://e)", "a|b", "line\nbreak", "# head", "`code`", "http://e.x", ""]
+    "text", ["<script>", "[x](http://e)", "a|b", "line\nbreak", "# head", "`code`", "http://e.x", "www.e.x", "$x$", ""]
 )
 def test_what_the_log_says_is_no_markup(text: str) -> None:
     shown = quoted(text)
     assert "\n" not in shown
     assert "<" not in shown
     assert "://" not in shown
-    assert not re.search(r"(?<!\\)[\[\]`|#*_]", shown)
+    assert "www." not in shown
+    assert not re.search(r"(?<!\\)[\[\]`|#*_$]", shown)
 
 
 def test_a_card_quotes_the_log(tmp_path: Path) -> None:
@@ -195,10 +197,10 @@ def test_the_report_as_json(folder: Path, tmp_path: Path, capsys: pytest.Capture
     assert told["left_out"]["duplicate"] > 0
 
 
-def test_judgements_of_segments_label_steps(folder: Path, tmp_path: Path) -> None:
-    out = export(folder, tmp_path / "rows.jsonl", "stepwise", unreviewed=True)
-    assert ids(out)
-    assert not (tmp_path / "README.md").exists()
+def test_a_card_says_how_to_make_it_again(folder: Path, tmp_path: Path) -> None:
+    order = Order(format="spans", out=Path("rows.jsonl"), archive="log", store=STORE, card=True)
+    assert order.command() == "guard export spans --out rows.jsonl --archive log --store sqlite:///guard.db --card"
+    assert replace(order, archive=None, card=None).command() == "guard export spans --out rows.jsonl"
 
 
 @pytest.mark.parametrize(
@@ -229,3 +231,37 @@ def test_a_failure_half_way_leaves_nothing(folder: Path, tmp_path: Path, monkeyp
         export(folder, tmp_path / "set", "documents")
     assert [path.name for path in (tmp_path / "set").iterdir()] == ["train.jsonl"]
     assert (tmp_path / "set" / "train.jsonl").read_text(encoding="utf-8") == "kept"
+
+
+def test_what_only_an_interruption_has_chooses_the_sessions_of_a_store(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cuts = [replace(varied(number), provenance=session(number).provenance) for number in range(3)]
+    with filled(tmp_path, cuts, map(session, range(6))):
+        read = {}
+        for condition in ("check=knowledge", "late=false", "check=nobody", "policy=none"):
+            export(tmp_path, tmp_path / "rows.jsonl", "spans", unreviewed=True, where=[condition])
+            said = capsys.readouterr().out
+            found = re.search(r"(\d+) records read", said)
+            read[condition] = int(found[1]) if found else -1
+            assert (f"no session on record matches --where {condition}" in said) is (read[condition] == 0)
+    assert read == {"check=knowledge": 1, "late=false": 3, "check=nobody": 0, "policy=none": 0}
+
+
+def test_sessions_of_an_archive_are_not_chosen_by_interruptions(folder: Path, tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow", reason="an archive needs it")
+    with pytest.raises(ConfigError, match="--where check, score: sessions of an archive cannot be chosen"):
+        export_rows(
+            "stepwise", tmp_path / "rows.jsonl", archive=f"{folder}/archive", where=["check=phrase", "score>=0.5"]
+        )
+
+
+def test_other_files_in_the_folder_are_told_of(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in "abcde":
+        (tmp_path / name).touch()
+    export(folder, tmp_path, "documents")
+    assert "note: a, b, c and 2 more are in " in capsys.readouterr().err
+    export(folder, tmp_path / "new", "documents")
+    assert capsys.readouterr().err == ""

@@ -143,7 +143,19 @@ def test_where_files_go(tmp_path: Path) -> None:
     assert place(folder, 0, None).card == folder / "README.md"
     assert place(folder, 0, False).card is None
     assert place(tmp_path, 0.1, None).splits["validation"] == tmp_path / "validation.jsonl"
+    assert place(folder, 0.1, None).splits["train"] == folder / "train.jsonl"
+    with pytest.raises(ConfigError, match=r"two splits need a folder: say --out '.*/rows', or make"):
+        place(file, 0.1, None)
+    file.mkdir()
     assert place(file, 0.1, None).splits["train"] == file / "train.jsonl"
+
+
+def test_what_else_lies_in_the_folder_is_named(tmp_path: Path) -> None:
+    for name in ("train.jsonl", "README.md", ".gitattributes", "old.jsonl"):
+        (tmp_path / name).write_text(MADE_BY, encoding="utf-8")
+    assert place(tmp_path, 0, None).others == ["old.jsonl"]
+    assert place(tmp_path / "new", 0, None).others == []
+    assert place(tmp_path / "rows.jsonl", 0, None).others == ()
 
 
 @pytest.mark.parametrize(

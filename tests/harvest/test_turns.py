@@ -42,7 +42,7 @@ def test_the_maker_gives_the_rows_that_the_format_gives() -> None:
     whole, parts = Counter[str](), Counts()
     rows = list(plugin.rows(plugin.select(records), skipped=whole))
     maker = Maker(Job(format="clean"))
-    taken = maker.selected(records, parts)
+    taken = maker.selected(records, {}, parts)
     made = [row for one in turns(taken) for row in maker.rows(one, parts)]
     assert [row["id"] for row in rows] == [row.key for row in made] != []
     assert parts.left == whole

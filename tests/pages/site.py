@@ -17,6 +17,8 @@ ADA = "What is the birth country of Ada Velm?"
 EVIL = """<script>document.title = "owned"</script><img src="x" onerror="document.title = 'owned'">"""
 HOSTILE = f"{{{{7*7}}}} </textarea> So {EVIL} says 12 * 4 = 46."
 BRIDGE = "The Arlen Bridge was opened in 1936 by Mayor Dora Finch."
+RLO = "\u202e"
+TURNED = f"Left {RLO}right\u2066. 12 * 4 = 46. So {RLO}46\U000e0041\u200b it is \U0001f469\u200d\U0001f467."
 SUM = "There are 12 boxes of 4 😀. 12 * 4 = 46. So 46 stickers are needed."
 
 ANSWERS = [
@@ -35,6 +37,9 @@ ANSWERS = [
         ],
         when="^slow",
     ),
+    answer([{"content": "Once upon a time. There"}, {"wait_ms": 600_000}, {"finish": "stop"}], when="^tell"),
+    answer([{"content": "There are 12 * 4 = 48 stickers."}, {"finish": "stop"}], when="^right"),
+    answer([{"content": TURNED}, {"finish": "stop"}], when="^turned", cut=1),
     answer([{"content": BRIDGE}, {"finish": "stop"}], when="^bridge"),
     answer([{"content": "Hello."}, {"finish": "stop"}]),
 ]
@@ -77,7 +82,7 @@ class Tab:
     def __init__(self, page: Page, url: str, pictures: Path | None) -> None:
         self.page = page
         self.complaints: list[str] = []
-        self._url = url
+        self.url = url
         self._pictures = pictures
         page.on("console", lambda said: self._complain(said.type, said.text))
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
@@ -90,7 +95,7 @@ class Tab:
     async def go(self, view: str) -> Page:
         """Open a view afresh and wait until it is there."""
         await self.page.goto("about:blank")
-        await self.page.goto(f"{self._url}/guard/#/{view}")
+        await self.page.goto(f"{self.url}/guard/#/{view}")
         return await self.settled()
 
     async def settled(self) -> Page:

@@ -7,9 +7,26 @@ import json
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.pages.site import ADA, EVIL, Site, Tab
+from tests.pages.site import ADA, EVIL, RLO, TURNED, Site, Tab
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.xdist_group("pages")]
+
+
+LEFT_TO_RIGHT = """(node) => {
+  const walker = document.createTreeWalker(node, NodeFilter.SHOW_TEXT);
+  const at = [];
+  while (walker.nextNode()) {
+    for (let place = 0; place < walker.currentNode.length; place += 1) {
+      const range = new Range();
+      range.setStart(walker.currentNode, place);
+      range.setEnd(walker.currentNode, place + 1);
+      const box = range.getBoundingClientRect();
+      if (box.width && !walker.currentNode.parentNode.dataset.code) at.push([Math.round(box.top), box.left]);
+    }
+  }
+  return at.length > 3 && at.every((spot, place) => !place || spot[0] > at[place - 1][0] || spot[1] > at[place - 1][1]);
+}"""
+"""Whether each letter stands behind the one before it."""
 
 
 async def _open(tab: Tab, site: Site) -> Page:
@@ -91,6 +108,26 @@ async def test_html_is_text(tab: Tab, site: Site) -> None:
     await page.evaluate("location.hash = '#/interruptions'")
     await expect(page.locator(".item .asked").first).to_contain_text(EVIL)
     assert await page.title() == "Interruptions · guard"
+
+
+async def test_what_turns_the_direction_of_writing_is_shown_and_turns_nothing(tab: Tab, site: Site) -> None:
+    question = f"turned {RLO}by \u2067the prompt\u2069"
+    site.ask(question)
+    page = await _open(tab, site)
+    asked = page.locator(".is-prompt .said")
+    assert await asked.evaluate("node => node.textContent") == question
+    codes = "nodes => nodes.map((node) => node.dataset.code)"
+    assert await asked.locator(".control").evaluate_all(codes) == ["U+202E", "U+2067", "U+2069"]
+    assert "U+202E" in await asked.locator(".control").first.evaluate("n => getComputedStyle(n, '::before').content")
+    assert await asked.evaluate(LEFT_TO_RIGHT)
+    before = page.locator(".timeline .is-kept .said").first
+    assert await before.evaluate("node => node.textContent") == TURNED[: TURNED.index(" 12")]
+    assert await before.evaluate(LEFT_TO_RIGHT)
+    await tab.picture("controls")
+    await tab.go("interruptions")
+    listed = page.locator(".item .asked").first
+    assert await listed.evaluate("node => node.textContent") == question
+    assert await listed.evaluate(LEFT_TO_RIGHT)
 
 
 async def test_what_is_not_there_is_said(tab: Tab) -> None:

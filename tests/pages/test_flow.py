@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.pages.site import Tab
+from tests.pages.site import TURNED, Tab
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.xdist_group("pages")]
 
@@ -22,7 +22,8 @@ PLAYED = """async ([text, size, marks]) => {
   for (let at = 0; at < characters.length; at += size) flow.add(characters.slice(at, at + size).join(""));
   for (const [name, ...given] of marks) flow[name](...given);
   const parts = [...flow.root.children].map((node) => [node.className.slice(2), node.textContent]);
-  return { parts, text: flow.text, kept: flow.kept };
+  const codes = [...flow.root.querySelectorAll(".control")].map((node) => node.dataset.code);
+  return { parts, codes, text: flow.text, kept: flow.kept };
 }"""
 
 ACTS = """async (events) => {
@@ -53,6 +54,18 @@ async def test_cutting_never_matters(tab: Tab) -> None:
     ]
     assert seen[0]["text"] == f"{TEXT} No. It is 48. Bye."
     assert TEXT[END:].strip() not in seen[0]["kept"]
+
+
+async def test_invisible_characters_are_shown_where_they_are_and_count_as_what_they_are(tab: Tab) -> None:
+    await tab.go("charts")
+    start = len("Left \u202eright\u2066.")
+    end = TURNED.index(" it is")
+    for size in (1, 2, 5, len(TURNED)):
+        played = await tab.page.evaluate(PLAYED, [TURNED, size, [["mark", start, end, "claim"]]])
+        assert played["text"] == TURNED
+        kinds = [["model", TURNED[: start + 1]], ["claim", TURNED[start + 1 : end]], ["model", TURNED[end:]]]
+        assert played["parts"] == kinds
+        assert played["codes"] == ["U+202E", "U+2066", "U+202E", "U+E0041", "U+200B"]
 
 
 async def test_a_claim_known_by_its_words_is_struck_where_it_was_said_last(tab: Tab) -> None:

@@ -114,6 +114,29 @@ async def test_keys_lead_everywhere_and_help_names_them(tab: Tab) -> None:
     await expect(page.get_by_label("Search")).to_have_value("gc?")  # who types is not understood as keys
 
 
+async def test_help_can_be_reached_without_a_keyboard(tab: Tab) -> None:
+    await tab.page.set_viewport_size({"width": 360, "height": 780})
+    page = await tab.go("charts")
+    await page.get_by_role("button", name="Keyboard shortcuts").click()
+    await expect(page.get_by_role("dialog", name="Keyboard")).to_contain_text("interruptions")
+
+
+@pytest.mark.parametrize("name", ["nope", "constructor", "__proto__"])
+async def test_an_address_that_names_no_view_says_so(tab: Tab, name: str) -> None:
+    await tab.page.goto(f"{tab.url}/guard/#/{name}")
+    await expect(tab.page.locator("main")).to_contain_text("There is no such view.")
+
+
+async def test_what_fails_behind_a_key_is_told(tab: Tab, site: Site) -> None:
+    site.fill(1)
+    page = await tab.go("interruptions")
+    await page.keyboard.press("j")
+    await page.route("**/api/interruptions/*", lambda route: route.abort())
+    await page.keyboard.press("e")
+    await expect(page.locator("#said")).to_have_text("The server cannot be reached.")
+    tab.complaints.clear()  # the console has it too
+
+
 async def test_a_key_is_asked_for_and_kept_for_this_tab_alone(
     context: BrowserContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -123,6 +146,9 @@ async def test_a_key_is_asked_for_and_kept_for_this_tab_alone(
         tab = Tab(await context.new_page(), site.live.url, None)
         page = tab.page
         await page.goto(f"{site.live.url}/guard/#/interruptions")
+        await page.locator("dialog input").fill("wr\u00f6ng \u2713")  # no header can hold it
+        await page.keyboard.press("Enter")
+        await expect(page.locator("dialog input:invalid")).to_be_visible()
         await page.locator("dialog input").fill("wrong")
         await page.keyboard.press("Enter")
         await expect(page.get_by_text("The server did not take that key.")).to_be_visible()

@@ -80,6 +80,17 @@ async def test_an_answer_can_be_stopped(tab: Tab, site: Site) -> None:
     assert eventually(lambda: site.live.backend.open_turns == 0)
 
 
+async def test_what_was_cleared_while_it_was_written_is_not_in_the_next_request(tab: Tab) -> None:
+    page = await tab.go("play")
+    await _say(page, "tell")
+    await expect(page.locator(".flow.is-content")).to_contain_text("Once upon a time.")
+    await page.get_by_role("button", name="Clear").click()
+    await expect(page.get_by_role("button", name="Send")).to_be_visible()
+    async with page.expect_request("**/v1/chat/completions") as sent:
+        await _say(page, "hello")
+    assert json.loads((await sent.value).post_data or "")["messages"] == [{"role": "user", "content": "hello"}]
+
+
 async def test_policy_and_evidence_go_with_the_request(tab: Tab, site: Site) -> None:
     page = await tab.go("play")
     await page.get_by_label("Policy").select_option("retract")

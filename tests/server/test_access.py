@@ -6,7 +6,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from fastapi import FastAPI
+from starlette.applications import Starlette
+from starlette.routing import Mount
+from starlette.types import ASGIApp
 
 from guard.errors import ConfigError
 from guard.server.app import create_app
@@ -28,7 +30,7 @@ CLOSED = [
 GUARDED = [*PAGES, *CLOSED]
 
 
-async def _ask(app: FastAPI, path: str, **headers: str) -> httpx.Response:
+async def _ask(app: ASGIApp, path: str, **headers: str) -> httpx.Response:
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8900") as client:
         return await client.get(path, headers={k.replace("_", "-"): v for k, v in headers.items()})
@@ -118,6 +120,42 @@ def test_a_page_of_another_origin_is_refused(live: Live, origin: str, method: st
     assert response.json()["error"]["code"] == "foreign_origin"
     assert live.gateway.mode == "supervise"
     assert live.client.get("/guard/", headers=headers).status_code == 200  # a link from there is followed
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_what_another_sites_page_asks_without_an_origin_is_refused(live: Live, site: str) -> None:
+    headers = {"sec-fetch-site": site}  # an image, a script, a link: browsers send no Origin with those
+    for path in CLOSED:
+        response = live.client.get(path, headers=headers)
+        assert response.status_code == 403
+        assert response.json()["error"]["code"] == "foreign_origin"
+    assert live.client.get("/guard/", headers=headers).status_code == 200
+    for own in ("same-origin", "none"):
+        assert live.client.get("/guard/api/state", headers={"sec-fetch-site": own}).status_code == 200
+
+
+@pytest.mark.parametrize("name", ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip"])
+def test_a_proxy_on_this_machine_does_not_open_the_log(
+    live: Live, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    headers = {name: "for=192.0.2.1"}
+    for path in GUARDED:
+        response = live.client.get(path, headers=headers)
+        assert response.status_code == 403
+        assert response.json()["error"]["code"] == "loopback_only"
+    monkeypatch.setenv("GUARD_ADMIN_KEY", "secret")
+    with serving(settings(tmp_path)) as keyed:
+        key = {"authorization": "Bearer secret"}
+        assert keyed.client.get("/guard/api/state", headers=headers | key).status_code == 200
+
+
+async def test_it_is_as_closed_below_another_applications_path(tmp_path: Path) -> None:
+    app = create_app(settings(tmp_path, server={"host": "0.0.0.0"}))
+    for path in GUARDED:
+        assert (await _ask(Starlette(routes=[Mount("/below", app=app)]), f"/below{path}")).status_code == 403
+        transport = httpx.ASGITransport(app, root_path="/below")  # as a server that knows its proxy's path
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+            assert (await client.get(f"/below{path}")).status_code == 403
 
 
 def test_guards_own_page_is_let_in(live: Live) -> None:

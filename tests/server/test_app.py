@@ -62,7 +62,7 @@ LABELS = {
     "guard_requests": {"model", "policy", "status"},
     "guard_running": set(),
     "guard_interruptions": {"model", "policy", "check", "correct", "late"},
-    "guard_outcomes": {"model", "policy", "outcome", "continuation"},
+    "guard_outcomes": {"model", "policy", "check", "outcome", "continuation"},
     "guard_verdicts": {"check", "status", "disposition"},
     "guard_unscanned": {"check", "why"},
     "guard_forwarded": {"model", "route", "status"},
@@ -71,6 +71,10 @@ LABELS = {
     "guard_counterfactuals": {"model", "policy", "result"},
     "guard_client_left": {"model", "policy"},
     "guard_store_errors": {"record"},
+    "guard_store_waiting": set(),
+    "guard_store_seconds": {"le"},
+    "guard_checks_running": {"check"},
+    "guard_held_seconds": {"model", "policy", "le"},
     "guard_check_seconds": {"check", "le"},
     "guard_first_delta_seconds": {"model", "policy", "le"},
     "guard_first_emit_seconds": {"model", "policy", "le"},
@@ -116,15 +120,11 @@ def test_interruptions_and_outcomes_are_counted(live: Live) -> None:
     live.say(WRONG)
     labels = {"model": "m", "policy": "test", "check": "phrase", "correct": "interrupt", "late": "false"}
     before = live.metric("guard_interruptions_total", **labels)
-    ended = live.metric(
-        "guard_outcomes_total", model="m", policy="test", outcome="corrected", continuation="text_exact"
-    )
+    ending = {"model": "m", "policy": "test", "check": "phrase", "outcome": "corrected", "continuation": "text_exact"}
+    ended = live.metric("guard_outcomes_total", **ending)
     live.stream()
     assert live.metric("guard_interruptions_total", **labels) == before + 1
-    after = live.metric(
-        "guard_outcomes_total", model="m", policy="test", outcome="corrected", continuation="text_exact"
-    )
-    assert after == ended + 1
+    assert live.metric("guard_outcomes_total", **ending) == ended + 1
 
 
 # Policies

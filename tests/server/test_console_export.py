@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
 
 from guard import registry
+from guard.core.records import InterruptionRecord
+from guard.harvest.sources import FromStore
 from tests.server.live import Live, answer, eventually, serving, settings
 
 
@@ -102,21 +105,33 @@ def test_what_cannot_be_written_is_said(log: Live, parameters: dict[str, str], n
 def test_rows_are_made_as_they_are_read_and_off_the_loop(log: Live, monkeypatch: pytest.MonkeyPatch) -> None:
     """An endless log: what was made is bounded, and the server answers others meanwhile."""
     (row,) = wanted(log)
+    record = next(each for each in log.gateway.store.iter_interruptions() if each.review == "confirmed")
     made, threads = 0, set()
 
-    def endless(*_: Any, **__: Any) -> Iterator[dict[str, Any]]:
+    def endless(_: FromStore) -> Iterator[InterruptionRecord]:
         nonlocal made
         while made < 100_000:
             made += 1
             threads.add(threading.current_thread().name)
-            yield row
+            messages = [{"role": "user", "content": f"question {made}"}]
+            yield replace(record, provenance=replace(record.provenance, messages=messages))
 
-    monkeypatch.setattr(type(registry.exporter("prompt_completion")), "rows", endless)
+    monkeypatch.setattr(FromStore, "interruptions", endless)
     with log.client.stream("GET", "/guard/api/export") as response:
         line = next(response.iter_lines())
-        assert json.loads(line) == row
+        assert json.loads(line)["id"] == row["id"]
         assert log.client.get("/healthz").status_code == 200
         assert log.client.get("/guard/api/interruptions").status_code == 200
     assert made < 100_000
     eventually(lambda: log.client.get("/healthz").status_code == 200)
     assert not any("MainThread" in name or "(run)" in name for name in threads)
+
+
+def test_what_reviewers_say_guard_missed_is_not_learnt(log: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in `guard export`: a target ends before it."""
+    (before,) = rows(log)
+    turn = before["id"].rpartition(".")[0]
+    monkeypatch.setattr(FromStore, "missed", lambda _: {turn: [" Then."]})
+    (after,) = rows(log)
+    assert before["assistant"]["reasoning"].endswith(" Then.")
+    assert after["assistant"]["reasoning"] == before["assistant"]["reasoning"].removesuffix(" Then.")

@@ -69,6 +69,14 @@ def test_a_quote_is_found_however_it_is_spaced(
     assert passage.text[place["start"] : place["end"]].split() == quote
 
 
+def test_no_passage_makes_the_search_long() -> None:
+    """Where every word may begin the quote: a pattern would need minutes, and with it every response that runs."""
+    passage = Passage(source="evidence", text="a " * 400_000 + "b")
+    assert quotes([verdict("a\n" * 20_000 + "c")], [passage]) == []
+    (place,) = quotes([verdict("a\n" * 20_000 + "b")], [passage])
+    assert place == {"passage": 0, "start": 760_000, "end": 800_001}
+
+
 def test_the_surest_finding_counts() -> None:
     assert surest(()) == 0.0
     assert surest([Finding(score=0.2), Finding(score=0.7), Finding(score=0.1)]) == 0.7

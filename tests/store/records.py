@@ -91,7 +91,7 @@ def said(subject: str, reviewer: str, ruling: Ruling, at: float = 1.0, *, key: s
     return Judgement(id=name, subject=subject, reviewer=reviewer, at=at, ruling=ruling, **given)
 
 
-def spoken(name: str, *statuses: str, **changes: Any) -> SessionRecord:
+def spoken(name: str, *statuses: str, at: float = 2.0, **changes: Any) -> SessionRecord:
     """A session of one choice with a segment for each status: `clean`, `flagged`, `interrupted`, `unscanned`."""
     segments, verdicts, text = [], [], ""
     for number, status in enumerate(statuses):
@@ -119,4 +119,4 @@ def spoken(name: str, *statuses: str, **changes: Any) -> SessionRecord:
         discarded_tokens=0,
         unscanned=statuses.count("unscanned"),
     )
-    return SessionRecord(provenance=provenance(name, **changes), ended=2.0, choices=(summary,))
+    return SessionRecord(provenance=provenance(name, **changes), ended=at, choices=(summary,))

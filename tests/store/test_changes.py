@@ -211,10 +211,13 @@ async def test_purging_takes_all_that_is_old(store: Store) -> None:
         await store.add_interruption(interruption(number, at=float(number)))
     await store.add_session(spoken("old", "flagged"))
     await store.add_session(dataclasses.replace(spoken("new", "flagged", started=2000.0), ended=2001.0))
+    await store.add_session(spoken("across", "flagged", at=3.0))
     await store.judge(said("s1.0.0", "ann", "confirmed"))
     await store.judge(said("old.0#0", "ann", "confirmed"))
+    await store.judge(said("across.0#0", "ann", "confirmed"))
     await store.tally("m", "p", at=1.0)
-    assert await store.purge(older_than=2.5) == 3 + 2 + 2
+    assert await store.purge(older_than=2.5) == 3 + 2 * 2 + 3
+    assert [one.id for one in await store.queue("bob", 9)] == ["new.0#0"]
     assert await store.count() == 0
     assert await store.session("old") is None
     assert await store.segment("new.0#0") is not None

@@ -153,7 +153,7 @@ def test_a_queue_holds_what_tells_most_first_and_never_what_was_judged(database:
         ("f.0#0", "flagged, not interrupted"),
         ("s1.0.3", "checks disagree"),
         ("s1.0.2", "near the threshold"),
-        ("s1.0.1", "near the threshold"),
+        ("s1.0.1", "not judged yet"),
     ]
     assert [one.kind for one in queue] == ["segment", "interruption", "interruption", "interruption"]
     assert queue[2].doubt == pytest.approx(0.45)
@@ -165,6 +165,37 @@ def test_a_queue_holds_what_tells_most_first_and_never_what_was_judged(database:
     assert [one.id for one in others[:2]] == ["f.0#0", "s1.0.1"]
     assert {(one.id, one.why) for one in others[2:]} == {("s1.0.3", "second opinion"), ("s1.0.2", "second opinion")}
     assert database.queue("bob", 0) == []
+
+
+def test_only_a_score_below_what_is_sure_is_near_the_threshold(database: Database) -> None:
+    for number, score in enumerate((0.0, 0.5, 0.89, 0.9, 1.0)):
+        database.add_interruption(scored(number, score))
+    why = {one.id: one.why for one in database.queue("ann", 9, clean_share=0)}
+    assert [why[f"s1.0.{number}"] for number in range(5)] == [
+        "not judged yet",
+        "near the threshold",
+        "near the threshold",
+        "not judged yet",
+        "not judged yet",
+    ]
+
+
+def test_the_newest_segments_come_first_and_only_of_one_kind(database: Database) -> None:
+    long = "s" * 300
+    with database.batch():
+        for at, name in enumerate(("old", "mid", long, "new"), 1):
+            record = spoken(name, "flagged", "clean", "interrupted", "flagged", at=float(at))
+            database.add_session(record, 1e9)
+    database.judge(said("new.0#0", "ann", "rejected"))
+    found = database.segments(5)
+    assert [one.id for one in found[:2]] == ["new.0#3", "new.0#0"]
+    assert [(one.provenance.session, one.segment.id) for one in found[2:4]] == [(long, 3), (long, 0)]
+    assert found[4] == database.segment("mid.0#3")
+    assert [one.review for one in found[:2]] == ["unreviewed", "rejected"]
+    assert database.segments(2, "clean")[0].id == "new.0#1"
+    assert {one.kind for one in database.segments(9, "clean")} == {"clean"}
+    assert len(database.segments(9)) == 8
+    assert database.segments(0) == database.segments(-1) == []
 
 
 def test_disputes_come_before_other_second_opinions(database: Database) -> None:
@@ -256,6 +287,8 @@ async def test_the_store_judges_too(store: Store) -> None:
     found = {one.why for one in await store.queue("bob", 5)}
     assert found == {"flagged, not interrupted", "random clean segment", "second opinion"}
     assert await store.segment("f.0#0") is not None
+    assert await store.segments(9) == [await store.segment("f.0#0")]
+    assert [one.kind for one in await store.segments(9, "clean")] == ["clean"]
     assert len(await store.quality()) == 1
     assert (await store.agreement()).reviewers == 1
     assert await store.recall() is None

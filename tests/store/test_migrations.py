@@ -22,9 +22,9 @@ from guard.core.types import Evidence
 from guard.errors import StoreError
 from guard.store import Database, Filter
 from guard.store.codec import encode
-from guard.store.rows import interruption_row, session_row
-from guard.store.schema import COMBINATION, INTERRUPTION, METADATA, SESSION
-from tests.store.records import closed, interruption, provenance, scored, session
+from guard.store.rows import interruption_row, segment_rows, session_row
+from guard.store.schema import COMBINATION, INTERRUPTION, METADATA, SEGMENT, SESSION
+from tests.store.records import closed, interruption, provenance, scored, session, spoken
 
 ROOT = Path(__file__).parents[2]
 RECORDS = [
@@ -58,7 +58,11 @@ def session_rows() -> list[dict[str, object]]:
     return [session_row(one, prompts="full") for one in SESSIONS]
 
 
-SESSIONS: list[SessionRecord] = [session("s1", flagged=True), session("s2", flagged=False, started=5.0)]
+SESSIONS: list[SessionRecord] = [
+    spoken("s0", "clean", "flagged", "interrupted", "flagged", "clean", started=0.5),
+    session("s1", flagged=True),
+    session("s2", flagged=False, started=5.0),
+]
 
 
 @pytest.fixture
@@ -83,6 +87,8 @@ def test_a_first_store_keeps_every_record(fresh: str) -> None:
     with database._reading() as connection:
         rows = [dict(row._mapping) for row in connection.execute(sa.select(INTERRUPTION).order_by(INTERRUPTION.c.seq))]
         kinds = {row.id for row in connection.execute(sa.select(COMBINATION))}
+        segments = [dict(row) for row in connection.execute(sa.select(SEGMENT).order_by(SEGMENT.c.seq)).mappings()]
+    assert [row | {"seq": 0} for row in segments] == [row | {"seq": 0} for one in SESSIONS for row in segment_rows(one)]
     for row, one in zip(rows, in_order, strict=True):
         assert {"seq", "rev"} < row.keys()
         assert row | {"record": ""} == row | interruption_row(one, prompts="full", owner="h/1/a") | {"record": ""}
@@ -90,10 +96,11 @@ def test_a_first_store_keeps_every_record(fresh: str) -> None:
     assert database.count(Filter(text="creme brulee")) == 1
     assert database.interruptions(Filter(review="confirmed")) == [RECORDS[0]]
     assert [one.rev for one in database.changes("interruption", 0, 9)] == [2]
-    assert database.settled("session") == 5
+    assert database.settled("session") == 6
     database.add_interruption(interruption(9, at=9.0))
     database.add_session(session("s3", flagged=True))
-    assert database.settled("session") == 7
+    assert database.settled("session") == 8
+    assert [one.id for one in database.segments(9)] == ["s0.0#3", "s0.0#1"]
     database.close()
 
 
@@ -112,6 +119,24 @@ def _is_ours(name: str | None, kind: str, _: object) -> bool:
     if (name or "").startswith(("interruption_words", "ix_interruption_words", "alembic_version")):
         return False
     return kind != "column" or name != "words"
+
+
+def test_a_long_store_is_read_once(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/guard.db"
+    make_first(url)
+    database = Database(url)
+    plans: list[str] = []
+
+    def note(connection: sa.Connection, cursor: object, statement: str, values: object, *_: object) -> None:
+        if "FROM interruption_1" in statement or "FROM session_1" in statement:
+            plan = connection.connection.driver_connection.execute(f"EXPLAIN QUERY PLAN {statement}", values)  # type: ignore[union-attr]
+            plans.extend(row[-1] for row in plan)
+
+    sa.event.listen(database._engine, "before_cursor_execute", note)
+    database.open()
+    database.close()
+    assert len(plans) == 4
+    assert all("USING INDEX" in plan for plan in plans)
 
 
 def test_processes_that_open_an_old_store_at_once_wait_for_each_other(fresh: str) -> None:
@@ -134,7 +159,7 @@ def test_an_upgrade_that_fails_leaves_the_store_as_it_was(tmp_path: Path) -> Non
     with sqlite3.connect(tmp_path / "guard.db") as connection:
         connection.execute("UPDATE interruption SET record = '{\"interruption\": {}}' WHERE id = 's1.0.1'")
     connection.close()
-    with pytest.raises(KeyError):
+    with pytest.raises(StoreError, match=r"record 's1\.0\.1' cannot be read"):
         Database(url).open()
     with sqlite3.connect(tmp_path / "guard.db") as connection:
         assert connection.execute("SELECT value FROM meta WHERE key = 'schema'").fetchone() == ("1",)

@@ -210,3 +210,50 @@ def test_no_row_is_read_to_be_sorted(filled: tuple[Database, list[InterruptionRe
         database.interruptions(wanted)
     assert plans
     assert not [plan for plan in plans if "TEMP B-TREE" in plan or "SCAN interruption;" in plan]
+
+
+def test_the_few_rows_of_a_score_must_have_the_words_too(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(paging, "FEW", 3)
+    for number in range(8):
+        asked = Evidence(question="a blue whale" if number < 6 else "a whale")
+        database.add_interruption(
+            scored(number, 0.2 if number in (5, 7) else 0.9, provenance=provenance(evidence=asked))
+        )
+    found = database.interruptions(Filter(text="blue", score_max=0.5))
+    assert [one.interruption.id for one in found] == ["s1.0.5"]
+
+
+@pytest.mark.parametrize("known", [0, 100])
+def test_words_of_long_ago_are_found_behind_the_newest_rows(
+    database: Database, monkeypatch: pytest.MonkeyPatch, known: int
+) -> None:
+    for name, value in (("FEW", 2), ("_WINDOW", 4), ("COUNTED", known)):
+        monkeypatch.setattr(paging, name, value)
+    for number in range(20):
+        asked = Evidence(question="a blue whale" if number % 10 < 4 else "a whale")
+        database.add_interruption(scored(number, 0.9, provenance=provenance(evidence=asked)))
+    wanted = Filter(text="whale blue", limit=6)
+    page = database.interruptions(wanted)
+    assert [one.at for one in page] == [13, 12, 11, 10, 3, 2]
+    last = page[-1].interruption.id
+    assert [one.at for one in database.interruptions(dataclasses.replace(wanted, before=last))] == [1, 0]
+    assert database.count(wanted, cap=5) == 5
+    assert database.count(wanted) == 8
+
+
+def test_a_rare_word_before_a_common_beginning_is_found_and_counted(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paging, "FEW", 4)
+    for number in range(12):
+        asked = Evidence(question="zebra tall" if number in (3, 8) else "tame zebra" if number == 5 else "tame tail")
+        database.add_interruption(scored(number, 0.9, provenance=provenance(evidence=asked)))
+    for text, expected in (
+        ("zebra ta", [8, 5, 3]),
+        ("zebra tal", [8, 3]),
+        ("t", [*range(11, -1, -1)]),
+        ("tame z", [5]),
+    ):
+        assert [one.at for one in database.interruptions(Filter(text=text))] == expected
+        assert database.count(Filter(text=text)) == len(expected)
+        assert database.count(Filter(text=text), cap=2) == min(2, len(expected))

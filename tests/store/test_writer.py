@@ -84,17 +84,18 @@ async def test_nobody_is_told_before_the_commit(store: Store) -> None:
     assert told == [False] * 3
 
 
-async def test_a_transaction_that_fails_fails_for_all_in_it(store: Store) -> None:
+@pytest.mark.parametrize("kind", [StoreError, RuntimeError])
+async def test_a_transaction_that_fails_fails_for_all_in_it(store: Store, kind: type[Exception]) -> None:
     held = Held(store)
     waiting = [asyncio.ensure_future(store.add_interruption(interruption(number))) for number in range(3)]
 
     def refuse(connection: Any) -> None:
-        raise StoreError("no room")
+        raise kind("no room")
 
     event.listen(store.database._engine, "commit", refuse)
     await asyncio.sleep(0)
     held.leave.set()
-    results = await asyncio.gather(*waiting, return_exceptions=True)
+    results = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 20)
     event.remove(store.database._engine, "commit", refuse)
     assert [str(result) for result in results] == ["no room"] * 3
     assert await store.count() == 0

@@ -63,14 +63,14 @@ def test_what_is_flagged_is_wrong_for_those_who_trust_it(how: dict[str, Any], la
 
 
 @pytest.mark.parametrize(
-    ("review", "flagged", "clean"),
+    ("review", "cut", "passed"),
     [("confirmed", True, False), ("rejected", False, True), ("disputed", None, None)],
 )
-def test_reviewers_have_the_last_word(review: Review, flagged: bool | None, clean: bool | None) -> None:
-    for how in ({}, {"unreviewed": True}):
-        assert wrong(choice("flagged", "clean"), {"s.0#0": review, "s.0#1": review}, **how) == [flagged, clean]
-    assert wrong(choice("cut", interruptions=1), {"s.0.1": review}) == [flagged]
-    assert wrong(choice("unscanned"), {"s.0#0": review}) == [clean]
+def test_a_review_is_of_what_guard_decided(review: Review, cut: bool | None, passed: bool | None) -> None:
+    for how in ({}, {"unreviewed": True}, {"trusted": ["c0"]}):
+        assert wrong(choice("cut", interruptions=1), {"s.0.1": review}, **how) == [cut]
+        for status in ("flagged", "clean", "unscanned"):
+            assert wrong(choice(status), {"s.0#0": review}, **how) == [passed]
 
 
 def test_interruptions_are_numbered_as_they_came() -> None:
@@ -89,7 +89,8 @@ def test_what_says_again_what_stands_flagged_is_not_right() -> None:
     of = choice("flagged", "clean", texts=(" It is Sydney.", " Well, it is *Sydney*!"))
     assert wrong(of) == [None, None]
     assert wrong(of, unreviewed=True) == [True, None]
-    assert wrong(of, {"s.0#0": "rejected"}) == [False, False]
+    assert wrong(of, {"s.0#0": "confirmed"}) == [False, False]
+    assert wrong(of, {"s.0#0": "rejected"}) == [True, None]
     assert claims(labelled("s", of, {})) == [" It is Sydney."]
 
 

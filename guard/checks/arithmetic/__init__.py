@@ -28,6 +28,10 @@ are not checked, nor is what stands in a block of code. What may be written with
 numbers rounded or cut, "15/100 * 100 = 15%", a slip of writing that the chain itself mends) is no error, and a number
 like 1.200, which may be 1200, is never certain.
 
+A segment in which nothing was found that could be right or wrong (no sum, one that nothing here reads, a number that is
+given a name) is `not_applicable`, and so is code in which something would be wrong; `clean` is one in which a sum, a
+step or a number was worked out and holds.
+
 The files: `lexer` (text to tokens), `meaning` (what a token means beside others), `expression` (tokens to values),
 `comparing` (whether two sides may be the same), `equation` (which relations are wrong), `told` (sums in words), `named`
 (sums of named results); `mathtext` (LaTeX to chains of members), `formula` and `points` (their values), `algebra`
@@ -43,16 +47,16 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any, ClassVar
 
-from guard.checks import TEXT, Context, Resources, Result
+from guard.checks import TEXT, Context, NotApplicable, Resources, Result
 from guard.checks import Params as CheckParams
 from guard.checks.arithmetic.doubt import differentiates, is_assumed, is_named_identity
-from guard.checks.arithmetic.equation import CERTAIN, MAX_FINDINGS, PLAUSIBLE, Wrong, wrong_relations
-from guard.checks.arithmetic.identities import Slip, slips
+from guard.checks.arithmetic.equation import CERTAIN, MAX_FINDINGS, PLAUSIBLE, judged_relations
+from guard.checks.arithmetic.identities import Slip, judged_links
 from guard.checks.arithmetic.lexer import LETTER_UNITS
 from guard.checks.arithmetic.mathtext import is_formula
-from guard.checks.arithmetic.named import Misused, Named, misused, named_in, sums_letters
-from guard.checks.arithmetic.numbers import false_claims
-from guard.checks.arithmetic.told import wrong_sums
+from guard.checks.arithmetic.named import Named, judged_letters, named_in, sums_letters
+from guard.checks.arithmetic.numbers import judged_claims
+from guard.checks.arithmetic.told import judged_sums
 from guard.checks.arithmetic.wording import finding, misused_finding, slip_finding
 from guard.core.claims import in_code
 from guard.core.types import Channel, Finding, Segment
@@ -67,6 +71,7 @@ _OTHER_ARITHMETIC = re.compile(
 )
 _BULLET = re.compile(r"\s*([-−+*])\s")
 _ANNOTATION = re.compile(r"<<([^<>]{0,200})>>")
+_NO_SUM, _CODE = NotApplicable("no sum"), NotApplicable("code")
 MAX_NOTES = 200
 """Calculator notes of a segment that are looked at."""
 
@@ -88,12 +93,15 @@ class Arithmetic:
         """One finding for each relation that does not hold."""
         text = segment.text
         if not _DIGIT.search(text) or text.rstrip().endswith(("?", "？")):
-            return ()
-        found = list(false_claims(text))
+            return _NO_SUM
+        judged = list(judged_claims(text))
         if _is_checkable(text):
-            found += [*_equations(text), *_algebra(text), *_named(segment, context)]
+            judged += [*_equations(text), *_algebra(text), *_named(segment, context)]
+        if not judged:
+            return _NO_SUM
+        found = [finding for finding in judged if finding is not None]
         if found and in_code(other.text for other in context.kept if other.channel == segment.channel):
-            return ()
+            return _CODE
         # A calculator note repeats the equation around it, and algebra holds numbers.
         findings = {finding.reason: finding for finding in reversed(found)}
         return tuple(sorted(findings.values(), key=lambda found: found.start)[:MAX_FINDINGS])
@@ -105,17 +113,19 @@ def _is_checkable(text: str) -> bool:
     return not _OTHER_ARITHMETIC.search(text)
 
 
-def _equations(text: str) -> list[Finding]:
-    found = list(_findings(text))
-    if found and (bullet := _BULLET.match(text)):
+def _equations(text: str) -> list[Finding | None]:
+    found = list(_judged(text))
+    if any(found) and (bullet := _BULLET.match(text)):
         # Wrong as a negative number; in a list it is none. What is right either way is left alone.
-        found = list(_findings(text[: bullet.start(1)] + " " + text[bullet.end(1) :]))
+        found = list(_judged(text[: bullet.start(1)] + " " + text[bullet.end(1) :]))
     return found
 
 
-def _algebra(text: str) -> Iterator[Finding]:
-    for slip in slips(text):
-        if not (slip.letters and differentiates(text)):
+def _algebra(text: str) -> Iterator[Finding | None]:
+    for slip in judged_links(text):
+        if slip is None:
+            yield None
+        elif not (slip.letters and differentiates(text)):
             yield slip_finding(text, slip, _certainty(text, slip))
 
 
@@ -126,7 +136,7 @@ def _certainty(text: str, slip: Slip) -> float:
     return PLAUSIBLE if doubt else CERTAIN
 
 
-def _named(segment: Segment, context: Context) -> Iterator[Finding]:
+def _named(segment: Segment, context: Context) -> Iterator[Finding | None]:
     """What letters stand for is looked up only where a sum of letters is told."""
     if not sums_letters(segment.text):
         return
@@ -136,13 +146,15 @@ def _named(segment: Segment, context: Context) -> Iterator[Finding]:
         if each.id not in read:
             read[each.id] = named_in(each.text)
         named += read[each.id]
-    found: Iterator[Misused] = misused(segment.text, named)
-    for each_found in found:
-        yield misused_finding(segment.text, each_found)
+    for misused in judged_letters(segment.text, named):
+        yield None if misused is None else misused_finding(segment.text, misused)
 
 
-def _findings(text: str) -> Iterator[Finding]:
-    for wrong in _wrongs(text):
+def _judged(text: str) -> Iterator[Finding | None]:
+    for wrong in (*judged_relations(text), *judged_sums(text)):
+        if wrong is None:
+            yield None
+            continue
         # In "3m^2 = 12" between dollars m is no metre.
         if (wrong.left.units | wrong.right.units) & LETTER_UNITS and is_formula(
             text, wrong.left.start, wrong.right.end
@@ -153,13 +165,8 @@ def _findings(text: str) -> Iterator[Finding]:
         score = min(wrong.score, PLAUSIBLE) if doubt else wrong.score
         yield finding(text, wrong, score)
     for note in islice(_ANNOTATION.finditer(text), MAX_NOTES):
-        for wrong in wrong_relations(note[1]):
-            yield _moved(finding(note[1], wrong, wrong.score), note.start(1))
-
-
-def _wrongs(text: str) -> Iterator[Wrong]:
-    yield from wrong_relations(text)
-    yield from wrong_sums(text)
+        for wrong in judged_relations(note[1]):
+            yield None if wrong is None else _moved(finding(note[1], wrong, wrong.score), note.start(1))
 
 
 def _moved(found: Finding, by: int) -> Finding:

@@ -16,7 +16,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import islice
 
 from guard.checks.arithmetic.comparing import converts, doubtful, holds, is_fraction
 from guard.checks.arithmetic.expression import Side, Unreadable, read_side
@@ -58,11 +57,17 @@ class _Edge:
     first: int
 
 
-def wrong_relations(text: str) -> Iterator[Wrong]:
-    """The relations of `text` that do not hold, in order, at most `MAX_FINDINGS`."""
+def judged_relations(text: str) -> Iterator[Wrong | None]:
+    """The relations of `text` that can be told right from wrong, in order: None for one that holds. They end with the
+    `MAX_FINDINGS`th that does not."""
     reader = _Reader(tokenise(text))
-    found = (reader.relation(index) for index in reader.relations[:MAX_RELATIONS])
-    yield from islice((wrong for wrong in found if wrong is not None), MAX_FINDINGS)
+    wrong = 0
+    for index in reader.relations[:MAX_RELATIONS]:
+        for found in reader.relation(index):
+            yield found
+            wrong += found is not None
+        if wrong == MAX_FINDINGS:
+            return
 
 
 class _Reader:
@@ -73,20 +78,24 @@ class _Reader:
         self.sides: dict[tuple[int, int], Side | None] = {}
         self.relations = [index for index, token in enumerate(tokens) if token.kind == "="][: MAX_RELATIONS + 1]
 
-    def relation(self, index: int) -> Wrong | None:
+    def relation(self, index: int) -> Iterator[Wrong | None]:
+        """Nothing where it cannot be told, None where it holds."""
         left = self._left(index)
         right = self._right(index) if left else None
         if left is None or right is None:
-            return None
+            return
         relation, at = self.tokens[index].text, self.tokens[index].start
         if left.side.bare and not converts(left.side, right) and (earlier := self._earlier(left)) is not None:
             # 3 * 4 = 12 = 13 is about 3 * 4; where that came out wrong before, nothing new is.
             at = self.tokens[left.first - 1].start
-            if holds(earlier.side, right, relation == "~") or not holds(earlier.side, left.side, True):
-                return None
+            if not (holds(earlier.side, left.side, True) or holds(earlier.side, right, relation == "~")):
+                return
             left = earlier
-        score = self._score(left, right, relation)
-        return Wrong(left.side, right, relation, at, score) if score and not self._is_mended(index) else None
+        if holds(left.side, right, relation == "~"):
+            if self._claims(left, right, relation):
+                yield None
+        elif (score := self._score(left, right, relation)) and not self._is_mended(index):
+            yield Wrong(left.side, right, relation, at, score)
 
     def _is_mended(self, index: int) -> bool:
         """Whether a member of the chain behind the relation at `index` has the value of one before it."""
@@ -110,7 +119,8 @@ class _Reader:
             yield last.value
 
     def _score(self, left: _Edge, right: Side, relation: str) -> float:
-        if holds(left.side, right, relation == "~") or converts(left.side, right):
+        """How sure it is that sides which are not the same were said to be; 0 where they may have been meant to be."""
+        if converts(left.side, right):
             return 0.0
         if not self._claims(left, right, relation) or self._holds_otherwise(left, right, relation):
             return 0.0

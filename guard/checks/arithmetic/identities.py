@@ -21,7 +21,7 @@ import re
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from itertools import islice, pairwise
+from itertools import pairwise
 
 from guard.checks.arithmetic.algebra import Expression, differ, evaluate
 from guard.checks.arithmetic.formula import Unreadable
@@ -54,12 +54,19 @@ class Slip:
     letters: frozenset[str]
 
 
-def slips(text: str) -> Iterator[Slip]:
-    """The links of `text` that do not hold, in order, at most `MAX_SLIPS`."""
-    if "=" in text:
-        found = (slip for chain in chains(text, MAX_MEMBERS) for slip in _slips(chain))
-        taken = _PI_TAKEN.search(text) is not None
-        yield from islice((slip for slip in found if not (taken and _has(slip, {"pi"}))), MAX_SLIPS)
+def judged_links(text: str) -> Iterator[Slip | None]:
+    """The links of `text` that can be told right from wrong, in order: None for one of which nothing says that it does
+    not hold. They end with the `MAX_SLIPS`th slip."""
+    if "=" not in text:
+        return
+    taken = _PI_TAKEN.search(text) is not None
+    slips = 0
+    for slip in (slip for chain in chains(text, MAX_MEMBERS) for slip in _judged(chain)):
+        if slip is None or not (taken and _has(slip, {"pi"})):
+            yield slip
+            slips += slip is not None
+        if slips == MAX_SLIPS:
+            return
 
 
 def witness(slip: Slip) -> tuple[dict[str, int], float, float] | None:
@@ -73,7 +80,7 @@ def witness(slip: Slip) -> tuple[dict[str, int], float, float] | None:
     return None
 
 
-def _slips(chain: Sequence[Member]) -> Iterator[Slip]:
+def _judged(chain: Sequence[Member]) -> Iterator[Slip | None]:
     if _calls(chain):
         return
     read = [_read(member.symbols) for member in chain]
@@ -82,13 +89,15 @@ def _slips(chain: Sequence[Member]) -> Iterator[Slip]:
         one, other = read[place], read[place + 1]
         if right.relation != "=" or one is None or other is None or not _comparable(one, other):
             continue
-        claims = _rewrites(left, right, one, other, place) if one.letters else _computes(one, other, place)
-        slip = Slip(left, right, one.letters)
-        if not claims or not differ(one, other) or _is_mended(read[: place + 1], read[place + 1 :]):
+        if not (_rewrites(left, right, one, other, place) if one.letters else _computes(one, other, place)):
             continue
-        excused = named and _meet(slip, one, other) if one.letters else _is_rounded(slip, one, other)
-        if not excused:
-            yield slip
+        slip = Slip(left, right, one.letters)
+        if not differ(one, other):
+            yield None
+        elif not _is_mended(read[: place + 1], read[place + 1 :]):
+            excused = named and _meet(slip, one, other) if one.letters else _is_rounded(slip, one, other)
+            if not excused:
+                yield slip
 
 
 def _calls(chain: Sequence[Member]) -> bool:

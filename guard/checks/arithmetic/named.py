@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from guard.checks.arithmetic.equation import PLAUSIBLE, Wrong, wrong_relations
+from guard.checks.arithmetic.equation import PLAUSIBLE, Wrong, judged_relations
 
 _SUM = r"[-+*/^()0-9. ]"
 _WORKED_OUT = re.compile(rf"(?<![\w\\$^_*/+-])(?<![*/+-] )([A-Za-z]) = ({_SUM}{{3,200}}(?:= {_SUM}{{1,200}}){{1,12}})")
@@ -61,8 +61,8 @@ def sums_letters(text: str) -> bool:
     return " = " in text and _CLAIM.search(text) is not None
 
 
-def misused(text: str, named: Sequence[Named]) -> Iterator[Misused]:
-    """The sums of `text` in letters of `named` that do not come to what it says."""
+def judged_letters(text: str, named: Sequence[Named]) -> Iterator[Misused | None]:
+    """The sums of `text` in letters of `named`: None for one that comes to what it says."""
     values = _certain([(name, value) for name, value, worked in named if worked])
     reset = {name for name, value, worked in named if not worked and values.get(name, value) != value}
     otherwise = _OTHERWISE.search(text) is not None
@@ -71,18 +71,21 @@ def misused(text: str, named: Sequence[Named]) -> Iterator[Misused]:
         if len(letters) > 1 and all(letter in values for letter in letters):
             told = tuple(f"{letter} = {values[letter]}" for letter in letters)
             doubt = otherwise or not reset.isdisjoint(letters)
-            yield from (_doubted(each) if doubt else each for each in _checked(match, values, told))
+            for each in _checked(match, values, told):
+                yield _doubted(each) if doubt and each is not None else each
 
 
 def _doubted(misused: Misused) -> Misused:
     return replace(misused, wrong=replace(misused.wrong, score=min(misused.wrong.score, PLAUSIBLE)))
 
 
-def _checked(match: re.Match[str], values: Mapping[str, Fraction], told: tuple[str, ...]) -> Iterator[Misused]:
+def _checked(match: re.Match[str], values: Mapping[str, Fraction], told: tuple[str, ...]) -> Iterator[Misused | None]:
     left = _LETTER.sub(lambda letter: f"({values[letter[0]]})", match[1].strip())
     right = match[2].rstrip(" .")
-    for wrong in wrong_relations(f"{left} = {right}"):
-        if wrong.at == len(left) + 1 and wrong.left.start == 0:
+    for wrong in judged_relations(f"{left} = {right}"):
+        if wrong is None:
+            yield None
+        elif wrong.at == len(left) + 1 and wrong.left.start == 0:
             yield Misused(_placed(wrong, match, right), told)
 
 

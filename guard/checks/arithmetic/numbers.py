@@ -61,17 +61,15 @@ _WITNESSES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37)
 """Bases that decide whether a number below 3 * 10^24 is prime (Sorenson and Webster, 2015)."""
 
 
-def false_claims(text: str) -> Iterator[Finding]:
-    """What `text` says of a whole number and is not so."""
+def judged_claims(text: str) -> Iterator[Finding | None]:
+    """What `text` says of whole numbers: a finding where it is not so, None where it is."""
     matches = (*_SAID.finditer(text), *_congruences(text))
     if not matches or differentiates(text):
         return
     marks = [(mark.start(), mark["stop"] is None) for mark in _MARK.finditer(text)]
     for match in matches:
         if not _is_open(text, match, marks):
-            found = _congruent(match) if "left" in match.groupdict() else _said(match)
-            if found:
-                yield found
+            yield from _congruent(match) if "left" in match.groupdict() else _said(match)
 
 
 def _congruences(text: str) -> Iterator[re.Match[str]]:
@@ -93,18 +91,19 @@ def _is_open(text: str, match: re.Match[str], marks: Sequence[tuple[int, bool]])
     return _PART.search(text[max(0, start - 24) : start]) is not None or _TAKEN_BACK.match(text, end) is not None
 
 
-def _said(match: re.Match[str]) -> Finding | None:
+def _said(match: re.Match[str]) -> Iterator[Finding | None]:
     number, positive = int(match["n"]), match["is"] == "is"
     if number < 2:
-        return None
+        return
     if match["prime"]:
-        return _prime(match, number, (match["prime"] == "prime") == positive)
-    if match["power"]:
+        yield _prime(match, number, (match["prime"] == "prime") == positive)
+    elif match["power"]:
         root = _root(number, 2 if match["power"] == "square" else 3)
-        return None if bool(root) == positive else _finding(match, f"a perfect {match['power']}", positive)
-    by = int(match["by"])
-    rest = f"{number} = {by} * {number // by}" + (f" + {number % by}." if number % by else ".")
-    return None if (number % by == 0) == positive else _finding(match, f"divisible by {by}", positive, rest)
+        yield None if bool(root) == positive else _finding(match, f"a perfect {match['power']}", positive)
+    else:
+        by = int(match["by"])
+        rest = f"{number} = {by} * {number // by}" + (f" + {number % by}." if number % by else ".")
+        yield None if (number % by == 0) == positive else _finding(match, f"divisible by {by}", positive, rest)
 
 
 def _prime(match: re.Match[str], number: int, said: bool) -> Finding | None:
@@ -125,12 +124,15 @@ def _finding(match: re.Match[str], what: str, said: bool, correction: str = "") 
     )
 
 
-def _congruent(match: re.Match[str]) -> Finding | None:
+def _congruent(match: re.Match[str]) -> Iterator[Finding | None]:
     left, by = value_of(tokenise(match["left"])), int(match["by"])
-    if left is None or left.denominator != 1 or (left - Fraction(match["right"])) % by == 0:
-        return None
+    if left is None or left.denominator != 1:
+        return
+    if (left - Fraction(match["right"])) % by == 0:
+        yield None
+        return
     said, rest = match["left"].strip(), int(left) % by
-    return Finding(
+    yield Finding(
         score=1.0,
         reason=f"{said} is not {match['right']} modulo {by}.",
         correction=f"{said} is {rest} modulo {by}.",

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 
-from guard.checks.arithmetic.equation import PLAUSIBLE, Wrong, wrong_relations
+from guard.checks.arithmetic.equation import PLAUSIBLE, Wrong, judged_relations
 
 _NUMBER = r"-?\$?[0-9][0-9,]{0,15}(?:\.[0-9]{1,10})?"
 _TOLD = re.compile(
@@ -20,16 +20,16 @@ _TOLD = re.compile(
 )
 
 
-def wrong_sums(text: str) -> Iterator[Wrong]:
-    """Told sums of `text` that are wrong."""
+def judged_sums(text: str) -> Iterator[Wrong | None]:
+    """Told sums of `text`: None for one that is right."""
     if " of " not in text:
         return
     for match in _TOLD.finditer(text):
         sign = " + " if match["name"].lower() == "sum" else " * "
         middle = [part for part in match["more"].split(", ") if part]
         terms = [f"({term.rstrip(',')})" for term in (match["first"], *middle, match["last"])]
-        for wrong in wrong_relations(f"{sign.join(terms)} = {match['shown'].rstrip(',')}"):
-            yield _placed(wrong, match, text)
+        for wrong in judged_relations(f"{sign.join(terms)} = {match['shown'].rstrip(',')}"):
+            yield None if wrong is None else _placed(wrong, match, text)
 
 
 def _placed(wrong: Wrong, match: re.Match[str], text: str) -> Wrong:

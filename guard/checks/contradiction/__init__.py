@@ -10,7 +10,8 @@ Cannot catch: a contradiction in other words (another verb, a pronoun, "won" aga
 a sentence that takes something back ("wait", "actually", "let me check") nothing before it counts any more.
 
 Costs about 0.01 ms a sentence, and where one states something a pass over the statements so far; needs nothing. What is
-discarded or corrected is no longer in `Context.kept`, and its line of the ledger is not looked at again.
+discarded or corrected is no longer in `Context.kept`, and its line of the ledger is not looked at again. Answers
+`not_applicable` where nothing before the segment gives a value to the same thing; `clean` where it gives the same one.
 
 Figures: no finding in 736,639 tokens of 7,473 correct solutions of word problems, nor in 708,856 tokens of other
 faultless solutions and answers. Of contradictions that were made and put into such texts, 891 of 896 in 13 forms that
@@ -29,7 +30,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from guard.checks import TEXT, Context, Resources, Result
+from guard.checks import TEXT, Context, NotApplicable, Resources, Result
 from guard.checks import Params as CheckParams
 from guard.checks.contradiction.amounts import exclude
 from guard.checks.contradiction.claims import Claim, claims, revises
@@ -37,6 +38,7 @@ from guard.core.claims import asks_for_invention
 from guard.core.types import Channel, Finding, Segment
 
 NAMED, DEFINITE = 0.9, 0.6
+_NOTHING, _INVENTION = NotApplicable("nothing to compare"), NotApplicable("the question asks for invention")
 _Read = tuple[tuple[Claim, ...], bool]
 
 
@@ -57,11 +59,13 @@ class Contradiction:
         """One finding for each statement that an earlier one excludes; none in what was to be made up."""
         stated, is_revision = _read(segment, context)
         if not stated or is_revision:
-            return ()
+            return _NOTHING
         ledger = [_read(kept, context) for kept in context.kept]
-        pairs = ((claim, _against(claim, ledger)) for claim in stated)
-        found = tuple(_finding(claim, earlier) for claim, earlier in pairs if earlier)
-        return () if found and asks_for_invention(context.evidence) else found
+        compared = [(claim, earlier) for claim in stated if (earlier := _comparable(claim, ledger))]
+        if not compared:
+            return _NOTHING
+        found = tuple(_finding(claim, earlier[0]) for claim, earlier in compared if _is_excluded(claim, earlier))
+        return _INVENTION if found and asks_for_invention(context.evidence) else found
 
 
 def _read(segment: Segment, context: Context) -> _Read:
@@ -72,18 +76,19 @@ def _read(segment: Segment, context: Context) -> _Read:
     return read[segment.id]
 
 
-def _against(claim: Claim, ledger: list[_Read]) -> Claim | None:
-    """The latest earlier statement that excludes this one, unless one agrees with it or something was taken back."""
-    found: Claim | None = None
+def _comparable(claim: Claim, ledger: list[_Read]) -> list[Claim]:
+    """The earlier statements about the same, the latest first, back to where something was taken back."""
+    found: list[Claim] = []
     for stated, is_revision in reversed(ledger):
         if is_revision:
             break
-        for earlier in stated:
-            if _is_same(earlier, claim):
-                if not exclude(earlier.value, claim.value):
-                    return None
-                found = found or earlier
+        found += [earlier for earlier in stated if _is_same(earlier, claim)]
     return found
+
+
+def _is_excluded(claim: Claim, others: list[Claim]) -> bool:
+    """Whether it cannot be true beside any of them."""
+    return all(exclude(other.value, claim.value) for other in others)
 
 
 def _is_same(one: Claim, other: Claim) -> bool:

@@ -50,13 +50,18 @@ _VERB = re.compile(
 _TELLS = re.compile(r"\s*(?:\bare\b|\bis\b|\bincludes?\b|\bincluding\b|\bsuch as\b|:)\s*", re.IGNORECASE)
 
 
-def unlisted(said: Statement, mentions: Sequence[Mention], index: Index) -> Iterator[Wrong]:
-    """The first thing of each enumeration that stands nowhere."""
+def judged_lists(said: Statement, mentions: Sequence[Mention], index: Index) -> Iterator[Wrong | None]:
+    """The first thing of each enumeration that stands nowhere; None where a list of the record is counted up without
+    one."""
     at = 0
     for mention in mentions:
         fields = [field for field in index.values.get(mention.name, ()) if field.in_list or _is_list(field)]
         tells = _TELLS.match(said.text, mention.end) if fields and mention.end > at else None
-        if tells and (item := _first(said.text, tells.end(), index)):
+        if tells is None:
+            continue
+        if (item := _first(said.text, tells.end(), index)) is None:
+            yield None
+        else:
             at = item[1]
             told = ", ".join(str(field.value) for field in fields)
             yield Wrong("member", *item, fields[0], fields[0].path[-1], said.text[slice(*item)], told)

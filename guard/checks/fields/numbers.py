@@ -129,42 +129,43 @@ def _is_sum(amount: float, index: Index) -> bool:
     return any(int(n) == amount for n in near)
 
 
-def wrong_count(said: Statement, mention: Mention, index: Index) -> Wrong | None:
-    """More of a list's things than it holds; fewer may be a part of them."""
+def judged_count(said: Statement, mention: Mention, index: Index) -> Iterator[Wrong | None]:
+    """More of a list's things than it holds, None for as many as one holds; fewer may be a part of them."""
     lists = index.counts.get(mention.name, ())
     before = _BEFORE.search(said.text, max(0, mention.start - 40), mention.start) if lists else None
     if before is None or _ABOUT.search(said.text, 0, before.start("n")):
-        return None
-    most = max(lists, key=lambda field: float(field.value or 0))
-    if value_of(before) <= sum(float(field.value or 0) for field in lists):
-        return None
-    start = before.start("n")
-    return Wrong(
-        "count", start, mention.end, most, most.path[-1], said.text[start : mention.end], f"{most.value:g} listed"
-    )
+        return
+    most, value = max(lists, key=lambda field: float(field.value or 0)), value_of(before)
+    if any(field.value == value for field in lists):
+        yield None
+    elif value > sum(float(field.value or 0) for field in lists):
+        start = before.start("n")
+        text = said.text[start : mention.end]
+        yield Wrong("count", start, mention.end, most, most.path[-1], text, f"{most.value:g} listed")
 
 
-def wrong_number(
+def judged_number(
     said: Statement, found: re.Match[str], fields: Sequence[Field], mention: Mention, index: Index
-) -> Wrong | None:
-    """The number against every field of the name."""
+) -> Iterator[Wrong | None]:
+    """The number against every field of the name; None where it is a field's, and nothing where it may be right."""
     numbers = [field for field in fields if isinstance(field.value, float)]
     value = value_of(found)
     if not numbers or _NOTHING.search(said.text[max(0, mention.start - 20) : mention.end]):
-        return None
+        return
     if any(_agrees(value, found["n"], float(field.value or 0)) for field in numbers):
-        return None
+        yield None
+        return
     if _follows(value, [float(field.value or 0) for field in numbers], said.text):
-        return None
+        return
     doubts = [_doubt_of_unit(said.text, found, numbers, index), _doubt_of_sums(said.text, found, mention, index)]
     if None in doubts:
-        return None
+        return
     start, end = sorted((found.start("n"), mention.start))[0], max(found.end("n"), mention.end)
     field = numbers[0]
     doubts.append(0.0 if len(numbers) == 1 or mention.name in _RATINGS else 0.3)
     doubts.append(0.3 if said.is_reported(mention.start) else 0.0)
     doubt = max(doubt or 0.0 for doubt in doubts)
-    return Wrong("number", start, end, field, field.path[-1], found["n"], f"{field.value:g}", doubt)
+    yield Wrong("number", start, end, field, field.path[-1], found["n"], f"{field.value:g}", doubt)
 
 
 def _doubt_of_unit(text: str, found: re.Match[str], fields: Sequence[Field], index: Index) -> float | None:

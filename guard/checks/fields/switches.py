@@ -27,8 +27,8 @@ MOST = 40
 REPORTED, BORNE_OUT = 0.25, 0.25
 
 
-def wrong_switches(said: Statement, mentions: Sequence[Mention], index: Index) -> Iterator[Wrong]:
-    """Every statement about a switch that no record bears out."""
+def judged_switches(said: Statement, mentions: Sequence[Mention], index: Index) -> Iterator[Wrong | None]:
+    """Every statement about a switch that no record bears out, and None for one that a record does."""
     named = {mention.name for mention in mentions}
     taken: list[Mention] = []
     for mention in mentions:
@@ -40,7 +40,9 @@ def wrong_switches(said: Statement, mentions: Sequence[Mention], index: Index) -
             continue
         taken.append(mention)
         claimed = said.claimed(mention.start, mention.end, bool(found[0].group))
-        if claimed and (wrong := _wrong(said, mention, found, claimed, index)):
+        if claimed and any(switch.state is (claimed == "yes") for switch in found):
+            yield None
+        elif claimed and (wrong := _wrong(said, mention, found, claimed, index)):
             yield wrong
 
 
@@ -60,8 +62,6 @@ def _is_other(text: str, mention: Mention, found: Sequence[Switch]) -> bool:
 
 
 def _wrong(said: Statement, mention: Mention, found: Sequence[Switch], claimed: Claimed, index: Index) -> Wrong | None:
-    if any(switch.state is (claimed == "yes") for switch in found):
-        return None
     if claimed == "no" and all(switch.state is None and not switch.is_choice for switch in found):
         return None
     switch = next((s for s in found if s.state is not None), found[0])

@@ -12,9 +12,9 @@ from collections.abc import Iterator, Sequence
 
 from guard.checks.fields.clock import TIME, minutes
 from guard.checks.fields.index import Index
-from guard.checks.fields.listed import unlisted
+from guard.checks.fields.listed import judged_lists
 from guard.checks.fields.naming import stem
-from guard.checks.fields.numbers import number, unknown_amounts, unknown_source, wrong_count, wrong_number
+from guard.checks.fields.numbers import judged_count, judged_number, number, unknown_amounts, unknown_source
 from guard.checks.fields.records import Field
 from guard.checks.fields.statement import WORD, Mention, Statement
 from guard.checks.fields.wrong import Wrong
@@ -34,52 +34,62 @@ _STREETS = frozenset(map(stem, "street st avenue ave road rd lane ln drive dr bo
 _NOTHING = re.compile(r"\b(?:not|n['’]t|no|unknown|unclear|specified)\b", re.IGNORECASE)
 
 
-def wrong_values(said: Statement, mentions: Sequence[Mention], index: Index) -> Iterator[Wrong]:
-    """Every number, text and place that the record contradicts."""
+def judged_values(said: Statement, mentions: Sequence[Mention], index: Index) -> Iterator[Wrong | None]:
+    """Every number, text and place that the record contradicts, and None for one that it bears out."""
     seen: set[int] = set()
     names = {mention.name for mention in mentions}
     for mention in mentions:
-        if counted := wrong_count(said, mention, index):
-            yield counted
+        yield from judged_count(said, mention, index)
         if mention.name not in index.values:
             continue
         fields = index.about(index.values[mention.name], names)
         if found := number(said.text, mention, fields is not index.values[mention.name]):
-            if found.start("n") not in seen and (wrong := wrong_number(said, found, fields, mention, index)):
-                seen.add(found.start("n"))
+            for wrong in judged_number(said, found, fields, mention, index) if found.start("n") not in seen else ():
+                seen.update([] if wrong is None else [found.start("n")])
                 yield wrong
-        elif wrong := _wrong_text(said, mention, fields, index):
-            yield wrong
-    yield from _wrong_place(said, index)
+        else:
+            yield from _judged_text(said, mention, fields, index)
+    yield from _judged_place(said, index)
     yield from unknown_source(said, index)
     yield from unknown_amounts(said, index)
-    yield from unlisted(said, mentions, index)
+    yield from judged_lists(said, mentions, index)
 
 
-def _wrong_text(said: Statement, mention: Mention, fields: Sequence[Field], index: Index) -> Wrong | None:
+def _judged_text(said: Statement, mention: Mention, fields: Sequence[Field], index: Index) -> Iterator[Wrong | None]:
     found = _IS.match(said.text, mention.end)
     texts = [field for field in fields if isinstance(field.value, str) and 0 < len(field.value) <= 40]
     if found is None or len(texts) != 1 or len(texts) != len(fields) or _NOTHING.search(said.text):
-        return None
+        return
     if any(c.isdigit() for c in f"{found['value']}{texts[0].value}"):
-        return _wrong_time(said, mention, texts[0])
+        if said.text.startswith(str(texts[0].value), found.start("value")):
+            yield None
+        else:
+            yield from _judged_time(said, mention, texts[0])
+        return
     words = [stem(word) for word in WORD.findall(found["value"])]
     true = [stem(word) for word in WORD.findall(str(texts[0].value))]
-    if not words or not true or any(w in index.valued for w in words if len(w) > 2) or _may_be_short(words, true):
-        return None
+    if not words or not true:
+        return
+    if any(w in index.valued for w in words if len(w) > 2) or _may_be_short(words, true):
+        if not set(words).isdisjoint(true):
+            yield None
+        return
     field = texts[0]
     doubt = 0.0 if said.text[mention.end :].lstrip()[:1] in ":=" or _is_short(found) else 0.35
-    return Wrong(
+    yield Wrong(
         "text", mention.start, found.end(), field, field.path[-1], found["value"].strip(), str(field.value), doubt
     )
 
 
-def _wrong_time(said: Statement, mention: Mention, field: Field) -> Wrong | None:
+def _judged_time(said: Statement, mention: Mention, field: Field) -> Iterator[Wrong | None]:
     found = _AT.match(said.text, mention.end)
     told, true = minutes(found["time"]) if found else frozenset(), minutes(str(field.value))
-    if found is None or not told or not true or not told.isdisjoint(true):
-        return None
-    return Wrong("number", mention.start, found.end(), field, field.path[-1], found["time"], str(field.value))
+    if found is None or not told or not true:
+        return
+    if told.isdisjoint(true):
+        yield Wrong("number", mention.start, found.end(), field, field.path[-1], found["time"], str(field.value))
+    else:
+        yield None
 
 
 def _is_short(found: re.Match[str]) -> bool:
@@ -98,7 +108,7 @@ def _abbreviates(short: str, long: str) -> bool:
     return all(letter in letters for letter in short)
 
 
-def _wrong_place(said: Statement, index: Index) -> Iterator[Wrong]:
+def _judged_place(said: Statement, index: Index) -> Iterator[Wrong | None]:
     found = _LOCATED.search(said.text)
     if found is None:
         return
@@ -108,7 +118,9 @@ def _wrong_place(said: Statement, index: Index) -> Iterator[Wrong]:
     words = [stem(word) for word in WORD.findall(found["place"]) if word[0].isupper() or word.isdigit()]
     true = [stem(word) for field in fields for word in WORD.findall(str(field.value))]
     words = [word for word in words if word not in _STREETS]
-    if words and not any(word in index.known for word in words) and not _may_be_short(words, true):
+    if not set(words).isdisjoint(true):
+        yield None
+    elif words and not any(word in index.known for word in words) and not _may_be_short(words, true):
         has_digits = any(word.isdigit() for word in words)
         like = (f for f in fields if any(c.isdigit() for c in str(f.value)) is has_digits)
         field = next(like, fields[0])

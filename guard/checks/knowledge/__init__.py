@@ -6,7 +6,8 @@ with another object than the facts have. The correction is the relation's first 
 Cannot catch: subjects that the facts do not name (a pronoun is none), wordings that no pattern has, relations that
 are not `functional` (several objects can be true there, so absence proves nothing). Costs microseconds a sentence;
 a database adds a few point queries where a pattern's words occur. Needs `facts` files, as JSONL or SQLite; see
-`guard.checks.knowledge.facts` for both. Without any it answers `not_applicable`.
+`guard.checks.knowledge.facts` for both. Without any it answers `not_applicable`, and so it does where no functional
+fact is about what the segment says; `clean` is a segment in which a statement agrees with a fact.
 
 Rules: a pattern is found anywhere in a segment. Any of several objects of a subject is right; so is one that contains
 a right one or is contained in it ("the city of Brengate", "Brengate, Ostria"), may be the same name ("Ms. J. Doe";
@@ -45,13 +46,14 @@ from guard.checks.knowledge.mentions import (
 )
 from guard.checks.knowledge.names import may_be_same, may_become
 from guard.checks.knowledge.patterns import CutOut, Pattern, Place
-from guard.checks.knowledge.quantities import any_quantity, contradicts, may_become_number, said_quantity
+from guard.checks.knowledge.quantities import agrees, any_quantity, contradicts, may_become_number, said_quantity
 from guard.core.claims import asks_for_invention
 from guard.core.types import Channel, Finding, Segment
 
 KNOWN, UNKNOWN, VAGUE = 1.0, 0.9, 0.5
 _RELATIVE = re.compile(r",\s*(?:who|which|that|whose)\b", re.IGNORECASE)
 _STARS, _QUOTES = re.compile(r"\*+"), re.compile('["`“”]')
+_NO_FACT, _INVENTION = NotApplicable("no fact"), NotApplicable("the question asks for invention")
 MAX_NAME_WORDS = 4
 """A longer unknown object is a description rather than a name."""
 
@@ -83,39 +85,49 @@ class Knowledge:
             return NotApplicable("no facts file")
         text = segment.text
         lowered = text.lower()
-        findings: dict[tuple[str, str], Finding] = {}
+        judged: list[Finding | None] = []
         for relation, pattern in self._patterns:
             if not relation.functional:
                 continue
             for place in pattern.places(text, lowered):
-                if found := self._finding(text, relation, place):
-                    findings.setdefault((found.subject, found.reason), found)
+                judged += self._judged(text, relation, place)
+        if not judged:
+            return _NO_FACT
+        findings: dict[tuple[str, str], Finding] = {}
+        for found in judged:
+            if found is not None:
+                findings.setdefault((found.subject, found.reason), found)
         if findings and asks_for_invention(context.evidence):
-            return ()
+            return _INVENTION
         return tuple(sorted(findings.values(), key=lambda finding: finding.start))
 
-    def _finding(self, text: str, relation: Relation, place: Place) -> Finding | None:
+    def _judged(self, text: str, relation: Relation, place: Place) -> Iterator[Finding | None]:
+        """What the facts say of a statement: nothing where they say nothing, None where they bear it out."""
         cut_outs = {cut.slot: cut for cut in (place.first, place.second)}
         subject = self._subject(text, relation, cut_outs["subject"])
-        if subject is None:
-            return None
-        facts = self._about(subject, relation)
-        said = self._wrong_object(text, relation, cut_outs["object"], facts) if facts else None
-        if said is None:
-            return None
+        facts = self._about(subject, relation) if subject is not None else ()
+        object_ = self._said_object(text, relation, cut_outs["object"], facts) if facts else None
+        if subject is None or object_ is None:
+            return
+        said, is_right = object_
         start = min(place.start, subject.start, said.start)
         end = max(place.end, subject.end, said.end)
-        if not is_claimed(text, start, end) or self._holds_right(relation, facts, said):
-            return None
-        start = titled_start(text, start)
-        return _wording(relation, facts[0], said, _score(said), text, start, end)
+        if not is_claimed(text, start, end):
+            return
+        if is_right:
+            yield None
+        elif not self._holds_right(relation, facts, said):
+            yield _wording(relation, facts[0], said, _score(said), text, titled_start(text, start), end)
 
-    def _wrong_object(self, text: str, relation: Relation, cut: CutOut, facts: Sequence[Fact]) -> Mention | None:
+    def _said_object(
+        self, text: str, relation: Relation, cut: CutOut, facts: Sequence[Fact]
+    ) -> tuple[Mention, bool] | None:
+        """The object that is said, and whether it is right; None where neither can be told."""
         objects = [name for fact in facts for name in (fact.object, *fact.object_aliases)]
         if any_quantity(objects):
-            return _wrong_number(text, cut, objects)
+            return _said_number(text, cut, objects)
         said = self._object(text, relation, cut)
-        return None if said is None or _is_right(text, said, cut, objects) else said
+        return None if said is None else (said, _is_right(text, said, cut, objects))
 
     def _subject(self, text: str, relation: Relation, cut: CutOut) -> Mention | None:
         return known_mention(text, cut.start, cut.end, cut.anchor, lambda key: self._has(key, relation.relation, "s"))
@@ -158,16 +170,20 @@ def _score(said: Mention) -> float:
     return UNKNOWN if said.words <= MAX_NAME_WORDS and is_proper(said) else VAGUE
 
 
-def _wrong_number(text: str, cut: CutOut, objects: Sequence[str]) -> Mention | None:
-    """The number that is said in the place of a right one; any other words there may be true."""
+def _said_number(text: str, cut: CutOut, objects: Sequence[str]) -> tuple[Mention, bool] | None:
+    """The number that is said in an object's place, and whether it is right; any other words there may be true."""
     right = any_quantity(objects)
     said = said_quantity(text, cut.start, cut.end, cut.anchor, any(number.unit for number in right))
-    if said is None or not all(contradicts(said, number, text[said.end :]) for number in right):
+    if said is None:
         return None
     written = text[said.start : said.end]
-    if _is_cut_off(text, said.end) and any(may_become_number(written, name) for name in objects):
+    mention = Mention(written, said.start, said.end, True)
+    if any(agrees(said, number) for number in right):
+        return mention, True
+    if not all(contradicts(said, number, text[said.end :]) for number in right):
         return None
-    return Mention(written, said.start, said.end, True)
+    is_begun = _is_cut_off(text, said.end) and any(may_become_number(written, name) for name in objects)
+    return None if is_begun else (mention, False)
 
 
 def _is_cut_off(text: str, end: int) -> bool:

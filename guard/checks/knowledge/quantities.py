@@ -84,7 +84,14 @@ def contradicts(said: Quantity, right: Quantity, behind: str) -> bool:
     mentioned = [value for number in _NUMBER.findall(behind) for value, _ in _values(number, 1)]
     if any(value in mentioned for value, _ in right.values):
         return False
-    return not any(_agree(value, step, true) for value, step in said.values for true, _ in right.values)
+    return not agrees(said, right)
+
+
+def agrees(said: Quantity, right: Quantity) -> bool:
+    """Whether `said` is `right`, perhaps rounded, in the same unit or none."""
+    if said.unit and said.unit != right.unit:
+        return False
+    return any(_agree(value, step, true) for value, step in said.values for true, _ in right.values)
 
 
 def may_become_number(said: str, right: str) -> bool:

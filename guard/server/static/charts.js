@@ -2,7 +2,8 @@
 
 import { get } from "./api.js";
 import { choice, el, field, fill, say } from "./dom.js";
-import { series, whisker } from "./plot.js";
+import { beam, series, whisker } from "./plot.js";
+import { NUMBER, SHARE, TIME } from "./scale.js";
 import { count, many, percent, seconds } from "./words.js";
 
 const SPANS = ["1", "7", "30", "90"];
@@ -81,30 +82,18 @@ function rate(value) {
 
 function figures(buckets, date) {
   const over = (value) => buckets.map((bucket) => ({ at: bucket.start, value: value(bucket) }));
-  const line = (title, value, write, note = null) => series({ title, note, points: over(value), write, date });
-  const bars = (title, value) => series({ title, points: over(value), write: short, date, bars: true });
+  const line = (title, value, units, note = null) => series({ title, note, points: over(value), units, date });
+  const bars = (title, value) => series({ title, points: over(value), units: NUMBER, date, bars: true });
   return [
-    line("Interruptions per 100 responses", (one) => share(100 * one.interruptions, one.responses), short),
-    line("False interruptions", (one) => share(one.rejected, one.confirmed + one.rejected), part, RULED),
-    line("Relapse", ({ outcomes }) => share(outcomes.relapsed, outcomes.corrected + outcomes.relapsed), part, ENDED),
-    line("Latency added to a response", (one) => share(one.added_s_sum, one.responses), time),
-    line("From the claim's end to the cut", (one) => share(one.delay_s_sum, one.interruptions), time),
+    line("Interruptions per 100 responses", (one) => share(100 * one.interruptions, one.responses), NUMBER),
+    line("False interruptions", (one) => share(one.rejected, one.confirmed + one.rejected), SHARE, RULED),
+    line("Relapse", ({ outcomes }) => share(outcomes.relapsed, outcomes.corrected + outcomes.relapsed), SHARE, ENDED),
+    line("Latency added to a response", (one) => share(one.added_s_sum, one.responses), TIME),
+    line("From the claim's end to the cut", (one) => share(one.delay_s_sum, one.interruptions), TIME),
     bars("Tokens wasted", (one) => one.tokens_wasted),
     bars("Responses", (one) => one.responses),
     byCheck(buckets),
   ];
-}
-
-function short(value) {
-  return value >= 10000 ? `${Math.round(value / 1000)}k` : count(Number(value.toPrecision(3)));
-}
-
-function part(value) {
-  return percent(value, Number.isInteger(Math.round(value * 1e6) / 1e4) ? 0 : 1);
-}
-
-function time(value) {
-  return value ? seconds(value) : "0";
 }
 
 function byCheck(buckets) {
@@ -112,10 +101,12 @@ function byCheck(buckets) {
   for (const bucket of buckets) {
     for (const [check, made] of Object.entries(bucket.by_check)) totals.set(check, (totals.get(check) ?? 0) + made);
   }
+  const most = Math.max(...totals.values());
+  const number = (made) => el("td", { class: "num" }, count(made));
   const rows = [...totals].sort((one, other) => other[1] - one[1]).map(([check, made]) =>
-    el("tr", {}, el("th", { scope: "row" }, check), el("td", { class: "num" }, count(made))),
+    el("tr", {}, el("th", { scope: "row" }, check), el("td", { class: "wide" }, beam(made / most)), number(made)),
   );
-  const table = el("table", {}, el("tbody", {}, rows));
+  const table = el("table", { class: "beams" }, el("tbody", {}, rows));
   return el("figure", {}, [
     el("figcaption", {}, el("h2", {}, "Interruptions by check")),
     rows.length ? table : el("p", { class: "muted" }, "None in this time."),
@@ -139,9 +130,10 @@ function precision(checks) {
 }
 
 function agreed({ pairs, agreed: same, kappa }) {
-  const beyond = kappa === null ? "" : `, κ ${kappa.toFixed(2)}`;
+  const beyond = kappa === null ? "" : `, Cohen’s κ ${kappa.toFixed(2)}`;
+  const judged = `${many(pairs, "pair")} of judgements`;
   return el("p", { class: "muted" }, pairs
-    ? `Two reviewers of one claim agree in ${percent(same / pairs, 0)} of ${many(pairs, "case")}${beyond}.`
+    ? `Two reviewers of one claim agree in ${count(same)} of ${judged}${beyond}.`
     : "No claim has been judged by two reviewers yet.");
 }
 

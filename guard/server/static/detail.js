@@ -2,7 +2,7 @@
 
 import { get } from "./api.js";
 import { button, chip, el, fill, say, terms } from "./dom.js";
-import { edited, judge, judgements, rulings, undo } from "./judging.js";
+import { edited, judge, judgements, named, rulings, undo, unjudged, unseen } from "./judging.js";
 import { timeline } from "./timeline.js";
 import { count, many, percent, seconds, when, whole } from "./words.js";
 
@@ -19,6 +19,7 @@ class Detail {
     this.main = main;
     this.kind = kind;
     this.id = id;
+    this.open = false;
   }
 
   get title() {
@@ -26,7 +27,14 @@ class Detail {
   }
 
   async load() {
-    this.told = await get(`${this.kind}s/${encodeURIComponent(this.id)}`);
+    this.whole = await get(`${this.kind}s/${encodeURIComponent(this.id)}`);
+    this.draw();
+  }
+
+  /** Who reviews sees what others said once they have judged, or want to; what was seen once stays in sight. */
+  draw() {
+    this.open ||= !unseen(this.whole, named());
+    this.told = this.open ? this.whole : unjudged(this.whole);
     const panels = [this.review(), this.cost(), this.provenance(), this.siblings()];
     const aside = el("aside", { "aria-label": "Review and record" }, panels);
     fill(this.main, this.head(), el("div", { class: "split" }, timeline(this.told, this.kind), aside));
@@ -47,12 +55,12 @@ class Detail {
   }
 
   head() {
-    const { at, outcome, review, late } = this.told;
+    const { at, outcome, late } = this.told;
     return el("div", { class: "row head" }, [
       el("h1", {}, this.title),
       el("time", { class: "muted num", title: whole(at) }, when(at)),
       outcome ? chip(outcome) : null,
-      chip(review ?? "unreviewed"),
+      this.open ? chip(this.told.review ?? "unreviewed") : null,
       late ? chip("late") : null,
       el("span", { class: "gap" }),
       button("Copy id", () => this.copy()),
@@ -67,7 +75,19 @@ class Detail {
       el("h2", {}, this.kind === "segment" ? "Should guard have interrupted this?" : "Was guard right?"),
       rulings(this.kind, (ruling) => this.judge(ruling), edit),
       revised ? terms(EDITED.map(([name, title]) => [title, revised[name]])) : null,
-      judgements(this.kind, this.told.judgements ?? []),
+      this.open ? judgements(this.kind, this.told.judgements ?? []) : this.others(),
+    ]);
+  }
+
+  others() {
+    const by = new Set(this.whole.judgements.map((one) => one.reviewer)).size;
+    const show = () => {
+      this.open = true;
+      this.draw();
+    };
+    return el("div", { class: "row" }, [
+      el("span", { class: "muted" }, `Judged by ${many(by, "other")}; shown once you have judged it.`),
+      button("Show it now", show),
     ]);
   }
 
@@ -134,7 +154,7 @@ class Detail {
   }
 
   download() {
-    const url = URL.createObjectURL(new Blob([JSON.stringify(this.told, null, 2)], { type: "application/json" }));
+    const url = URL.createObjectURL(new Blob([JSON.stringify(this.whole, null, 2)], { type: "application/json" }));
     el("a", { href: url, download: `${this.told.id.replace(/[^\w.-]/g, "_")}.json` }).click();
     setTimeout(() => URL.revokeObjectURL(url), 1000);
   }

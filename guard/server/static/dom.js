@@ -3,6 +3,8 @@
  * these modules parses markup, and `href` takes addresses of these pages and of the API alone.
  */
 
+import { shown } from "./controls.js";
+
 const SVG = "http://www.w3.org/2000/svg";
 const ADDRESS = /^(#|api\/|blob:)/;
 
@@ -25,7 +27,8 @@ function filled(node, attributes, children) {
     else if (/^on|^style$|^src$/.test(name)) throw new Error(`${name} is not set as an attribute`);
     else node.setAttribute(name, value === true ? "" : String(value));
   }
-  node.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
+  const given = children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false);
+  node.append(...given.flatMap((child) => (child instanceof Node ? [child] : shown(String(child)))));
   return node;
 }
 

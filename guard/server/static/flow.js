@@ -3,6 +3,7 @@
  * are characters of the channel as it was received; marks without text of their own (a retraction) take up none.
  */
 
+import { grow } from "./controls.js";
 import { el } from "./dom.js";
 import { size, slice } from "./words.js";
 
@@ -43,7 +44,7 @@ export class Flow {
     if (last?.kind === kind && last.counts) {
       last.text += text;
       last.size += size(text);
-      last.node.firstChild.appendData(text);
+      grow(last.node, text);
     } else {
       const part = made(text, kind);
       this.parts.push(part);
@@ -107,5 +108,5 @@ function split(part, low, high, kind) {
 
 /** One stretch of text, marked as what it is. */
 export function stretch(text, kind) {
-  return el(TAGS[kind] ?? "span", { class: `t-${kind}`, title: WORDS[kind] ?? null }, document.createTextNode(text));
+  return el(TAGS[kind] ?? "span", { class: `t-${kind}`, title: WORDS[kind] ?? null }, text);
 }

@@ -21,7 +21,7 @@ export function ruled(kind, ruling) {
 
 /** The reviewer's name; asked for once and kept. Null where none is given. */
 export async function reviewer(again = false) {
-  const known = localStorage.getItem(NAME);
+  const known = named();
   if (known && !again) return known;
   const hint = known ? "" : (await get("state").catch(() => null))?.reviewer_hint ?? "";
   const given = await ask("Who is reviewing?", (done) => {
@@ -39,6 +39,22 @@ export async function reviewer(again = false) {
   });
   if (given) localStorage.setItem(NAME, given);
   return given ?? (again ? known : null);
+}
+
+/** Whether others' judgements must stay unseen by this reviewer, who has made none: only so are the two independent. */
+export function unseen(told, name) {
+  const made = told.judgements ?? [];
+  return Boolean(name) && made.length > 0 && !made.some((one) => one.reviewer === name);
+}
+
+/** The subject as it was before anybody judged it. */
+export function unjudged(told) {
+  return { ...told, review: null, revised: null, judgements: [] };
+}
+
+/** The name that was given before, or null. */
+export function named() {
+  return localStorage.getItem(NAME);
 }
 
 /** Judge a subject; resolves with the answer of the API, or null where no reviewer is named or it failed. */
@@ -113,7 +129,8 @@ function answer(form, subject) {
   for (const name of ["label", "note"]) if (form.get(name).trim()) told[name] = form.get(name).trim();
   for (const name of ["reason", "correction"]) {
     const text = form.get(name).trim();
-    if (text !== (subject[name] ?? "").trim()) told[name] = text;
+    // What an earlier edit changed is said again, also when it is as it was at first: that edit counts else.
+    if (text !== (subject[name] ?? "").trim() || (subject.revised?.[name] ?? null) !== null) told[name] = text;
   }
   return told;
 }

@@ -97,9 +97,10 @@ class List {
   /** The next page, once at a time. */
   async page() {
     if (!this.next || this.asking) return;
+    const { turn } = this;
     this.asking = true;
-    const page = await this.ask({ before: this.next }, this.turn);
-    this.asking = false;
+    const page = await this.ask({ before: this.next }, turn);
+    if (turn === this.turn) this.asking = false;
     if (page) this.take(page);
   }
 

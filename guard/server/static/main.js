@@ -45,7 +45,7 @@ async function route() {
   mark(name === "segments" ? "review" : name);
   fill(main);
   main.setAttribute("aria-busy", "true");
-  const view = id ? detail : VIEWS[name];
+  const view = id ? detail : Object.hasOwn(VIEWS, name) && VIEWS[name];
   try {
     if (!view) throw new Error("There is no such view.");
     const made = await view.show(main, { name, id, query });
@@ -119,7 +119,8 @@ async function greet() {
 
 keyPrompt((wrong) =>
   ask("Admin key", (done) => {
-    const input = el("input", { type: "password", autofocus: true, autocomplete: "current-password", required: true });
+    const about = { type: "password", autocomplete: "current-password", autofocus: true, required: true };
+    const input = el("input", { ...about, pattern: "[ -~]+", title: "A key is plain ASCII." }); // a header's letters
     const submit = (event) => {
       event.preventDefault();
       if (input.value.trim()) done(input.value.trim());
@@ -147,6 +148,7 @@ document.getElementById("help").addEventListener("click", help);
 document.getElementById("theme").addEventListener("click", nextTheme);
 mode.addEventListener("change", switchMode);
 addEventListener("hashchange", route);
+addEventListener("unhandledrejection", ({ reason }) => say(reason?.message ?? String(reason)));
 showTheme(document.documentElement.dataset.theme ?? "auto");
 greet();
 route();

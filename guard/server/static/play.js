@@ -117,6 +117,7 @@ class Playground {
   }
 
   async answer(turn) {
+    const { messages } = this; // those of another conversation, once this one is cleared
     this.control = new AbortController();
     this.act.firstChild.data = "Stop";
     try {
@@ -131,8 +132,8 @@ class Playground {
     }
     this.control = null;
     this.act.firstChild.data = "Send";
-    if (turn.content) this.messages.push({ role: "assistant", content: turn.content });
-    else this.messages.pop();
+    if (turn.content) messages.push({ role: "assistant", content: turn.content });
+    else messages.pop();
   }
 
   nearEnd() {

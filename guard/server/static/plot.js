@@ -1,10 +1,11 @@
 /** Drawings in SVG: a score's bar, a line over time, intervals. Numbers in, elements out; no text of a model. */
 
 import { el, fill, svg } from "./dom.js";
+import { labels, ticks, written } from "./scale.js";
 
 const WIDTH = innerWidth < 640 ? 330 : 560;
 const HEIGHT = 180;
-const LEFT = 46;
+const LEFT = 54;
 const BOTTOM = 24;
 const TOP = 10;
 const RIGHT = 12;
@@ -17,22 +18,15 @@ export function meter(score) {
   return svg("svg", { class: "meter", viewBox: "0 0 40 6", width: 40, height: 6, "aria-hidden": "true" }, back, bar);
 }
 
-/** Round numbers from 0 to at least `top`. */
-export function ticks(top, wanted = 4) {
-  if (!(top > 0)) return [0, 1];
-  const raw = top / wanted;
-  const power = 10 ** Math.floor(Math.log10(raw));
-  const step = [1, 2, 2.5, 5, 10].map((times) => times * power).find((each) => each >= raw);
-  return Array.from({ length: Math.ceil(top / step - 1e-9) + 1 }, (_, place) => place * step);
-}
-
 /**
- * A figure of one number over time. `points` are `{at, value}` (null: nothing to say), evenly spaced; `write` and
- * `date` say a value and a time in words. Arrow keys and the pointer move along it; a table says the same.
+ * A figure of one number over time. `points` are `{at, value}` (null: nothing to say), evenly spaced; `units` are
+ * those of the value, `date` says a time in words; `bars` are for counts. Arrow keys and the pointer move along it; a
+ * table says the same.
  */
-export function series({ title, note, points, write, date, bars = false }) {
+export function series({ title, note, points, units, date, bars = false }) {
+  const write = (value) => written(value, units);
   const values = points.map((point) => point.value).filter((value) => value !== null);
-  const marks = ticks(Math.max(...values, 0));
+  const marks = ticks(Math.max(...values, 0), { whole: bars });
   const top = marks.at(-1);
   const x = (place) => LEFT + ((place + 0.5) / points.length) * (WIDTH - LEFT - RIGHT);
   const y = (value) => TOP + (1 - value / top) * (HEIGHT - TOP - BOTTOM);
@@ -41,7 +35,7 @@ export function series({ title, note, points, write, date, bars = false }) {
   const label = `${title}: ${latest(values, write)}. Arrow keys move along it.`;
   const about = { class: "plot", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": label, tabindex: 0 };
   const plot = svg("svg", about, [
-    axis(marks, y, write),
+    axis(marks, y, units),
     dates(points, x, date),
     drawn,
     cursor,
@@ -63,10 +57,11 @@ function latest(values, write) {
   return values.length ? `latest ${write(values.at(-1))}` : "no values yet";
 }
 
-function axis(marks, y, write) {
-  return marks.map((mark) => [
+function axis(marks, y, units) {
+  const told = labels(marks, units);
+  return marks.map((mark, place) => [
     svg("line", { class: "grid", x1: LEFT, x2: WIDTH - RIGHT, y1: y(mark), y2: y(mark) }),
-    svg("text", { x: LEFT - 6, y: y(mark) + 4, "text-anchor": "end" }, write(mark)),
+    svg("text", { x: LEFT - 6, y: y(mark) + 4, "text-anchor": "end" }, told[place]),
   ]);
 }
 
@@ -124,6 +119,13 @@ function table(title, points, write, date) {
   );
   const table = el("table", {}, el("caption", { class: "sr" }, title), el("tbody", {}, rows));
   return el("details", { class: "table" }, el("summary", {}, "Table"), table);
+}
+
+/** A share of the longest as a bar. */
+export function beam(share) {
+  const bar = svg("rect", { class: "bar", width: 100 * share, height: 10 });
+  const about = { class: "beam", viewBox: "0 0 100 10", preserveAspectRatio: "none", "aria-hidden": "true" };
+  return svg("svg", about, bar);
 }
 
 /** A value of 0 to 1 with the interval around it. */

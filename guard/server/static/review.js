@@ -2,11 +2,12 @@
 
 import { get } from "./api.js";
 import { button, chip, el, empty, fill, say } from "./dom.js";
-import { edited, judge, reviewer, rulings, undo } from "./judging.js";
+import { edited, judge, judgements, reviewer, rulings, undo, unjudged } from "./judging.js";
 import { timeline } from "./timeline.js";
-import { many, percent, score } from "./words.js";
+import { count, many, score } from "./words.js";
 
-const BATCH = 25;
+const BATCH = 100;
+const MOST = 1000; // that the server gives at once
 
 export async function show(main) {
   const name = await reviewer();
@@ -26,6 +27,7 @@ class Review {
     this.name = name;
     this.queue = [];
     this.skipped = new Set();
+    this.judged = new Set(); // those taken back among them: what others said of them may be seen
     this.done = 0;
     this.ahead = new Map();
   }
@@ -50,7 +52,9 @@ class Review {
   }
 
   async refill() {
-    const page = await get("queue", { reviewer: this.name, limit: BATCH + this.skipped.size });
+    const limit = Math.min(BATCH + this.skipped.size, MOST);
+    const page = await get("queue", { reviewer: this.name, limit });
+    this.full = page.data.length === limit;
     this.queue = page.data.filter((one) => !this.skipped.has(one.id));
     this.agreement = await get("agreement").catch(() => null);
   }
@@ -68,7 +72,8 @@ class Review {
       return;
     }
     try {
-      this.told = await this.whole(one);
+      const told = await this.whole(one);
+      this.told = this.judged.has(one.id) ? told : unjudged(told);
     } catch (error) {
       this.ahead.delete(one.id);
       say(error.message);
@@ -83,10 +88,11 @@ class Review {
   }
 
   head() {
-    const left = this.queue.length >= BATCH ? `${BATCH}+ to go` : `${this.queue.length} to go`;
+    const left = `${count(this.queue.length)}${this.full ? "+" : ""} to go`;
+    const skipped = this.skipped.size ? `, ${count(this.skipped.size)} skipped` : "";
     return el("div", { class: "row head" }, [
       el("h1", {}, "Review"),
-      el("span", { class: "num muted", role: "status" }, `${many(this.done, "judgement")} made, ${left}`),
+      el("span", { class: "num muted", role: "status" }, `${many(this.done, "judgement")} made, ${left}${skipped}`),
       el("span", { class: "gap" }),
       el("span", { class: "num muted" }, this.agreed()),
       button(this.name, () => this.rename(), { kind: "quiet", title: "Review under another name" }),
@@ -97,7 +103,7 @@ class Review {
     const { pairs, agreed, kappa } = this.agreement ?? {};
     if (!pairs) return "agreement: nothing judged twice yet";
     const told = kappa === null || kappa === undefined ? "" : `, κ ${kappa.toFixed(2)}`;
-    return `agreement ${percent(agreed / pairs, 0)} of ${many(pairs, "pair")}${told}`;
+    return `agreement in ${count(agreed)} of ${many(pairs, "pair")}${told}`;
   }
 
   card(one) {
@@ -116,8 +122,16 @@ class Review {
         button("Skip", () => this.skip(), { key: "s" }),
         button("Undo", () => this.undo(), { key: "z" }),
       )),
+      this.others(one),
       timeline(this.told, one.kind),
     ]);
+  }
+
+  /** What others said of a subject that this reviewer has judged and taken up again. */
+  others(one) {
+    if (!this.told.judgements.length) return null;
+    const title = el("h3", {}, "What others said ", chip(this.told.review));
+    return el("section", { class: "others" }, title, judgements(one.kind, this.told.judgements));
   }
 
   finished() {
@@ -125,10 +139,13 @@ class Review {
       this.skipped.clear();
       return this.begin();
     };
-    const waiting = this.skipped.size;
-    const more = button(waiting ? `Take up what was skipped (${waiting})` : "Look again", again, { kind: "main" });
+    const left = this.skipped.size;
+    const still = `${count(left)} that you skipped ${left === 1 ? "is" : "are"} left.`;
+    const title = left ? `Nothing else is waiting: ${still}` : "Nothing is waiting for you.";
+    const back = left ? button(`Take up what was skipped (${count(left)})`, again, { kind: "main" }) : null;
+    const more = button("Look for more", () => this.begin(), { kind: left ? "" : "main" });
     const what = "New interruptions come here, with segments that were let pass among them.";
-    return empty("Nothing is waiting for you.", what, more);
+    return empty(title, what, el("span", { class: "row center" }, back, more));
   }
 
   /** One act at a time: a key that is pressed before the next subject is in sight must not judge it. */
@@ -183,6 +200,7 @@ class Review {
     const answer = await undo();
     if (!answer) return;
     this.done = Math.max(this.done - 1, 0);
+    this.judged.add(answer.judgement.subject);
     await this.refill();
     const at = this.queue.findIndex((one) => one.id === answer.judgement.subject);
     if (at > 0) this.queue.unshift(...this.queue.splice(at, 1));
@@ -196,6 +214,7 @@ class Review {
     this.name = name;
     this.done = 0;
     this.skipped.clear();
+    this.judged.clear();
     await this.begin();
   }
 

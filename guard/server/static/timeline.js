@@ -55,7 +55,7 @@ function claimTitle(one) {
 }
 
 function discarded(one) {
-  const rest = Object.entries(one.discarded ?? {}).filter(([, text]) => text);
+  const rest = Object.entries(one.discarded ?? {}).filter(([, text]) => text?.trim());
   const title = (name) => `Discarded from the ${channel(name)}`;
   return rest.map(([name, text]) => ["discarded", title(name), said(stretch(text.trim(), "discarded"))]);
 }

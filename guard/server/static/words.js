@@ -37,9 +37,10 @@ export function count(value) {
 /** Seconds, in the unit that suits them. */
 export function seconds(value) {
   if (value === null || value === undefined) return "–";
-  if (value > 0 && value < 0.001) return `${Math.round(value * 1e6)} µs`;
-  if (value < 1) return `${(value * 1000).toPrecision(value < 0.01 ? 2 : 3).replace(/\.0+$/, "")} ms`;
-  return `${value.toFixed(value < 10 ? 1 : 0)} s`;
+  if (value >= 0.9995) return `${value.toFixed(value < 9.95 ? 1 : 0)} s`;
+  const [size, unit] = value > 0 && value < 0.0009995 ? [1e-6, "µs"] : [1e-3, "ms"];
+  const told = value / size;
+  return `${Number(told.toPrecision(told < 10 ? 2 : 3))} ${unit}`;
 }
 
 /** A share of one as per cent. */

@@ -1,6 +1,16 @@
-"""What schema 2 finds words with: a table of SQLite's FTS5 that triggers keep, or a column of PostgreSQL's."""
+"""What schema 2 finds words with: a table of SQLite's FTS5 that triggers keep, or a column of PostgreSQL's.
+
+And what it takes for the words of a text, as it was then: what `guard.store.words` says later does not change it.
+"""
 
 from __future__ import annotations
+
+import re
+import unicodedata
+
+_LONGEST = 64
+_UNSPACED = "\u3040-\u30ff\u3400-\u9fff\u0e00-\u0e7f"
+_WORD = re.compile(rf"[{_UNSPACED}]|[^\W_{_UNSPACED}]+")
 
 _SQLITE = (
     """
@@ -28,3 +38,10 @@ ALTER TABLE interruption ADD COLUMN words tsvector GENERATED ALWAYS AS (to_tsvec
     "CREATE INDEX ix_interruption_words ON interruption USING gin (words)",
 )
 STATEMENTS = {"sqlite": _SQLITE, "postgresql": _POSTGRESQL}
+
+
+def words(text: str) -> str:
+    """The words of a text, a space between."""
+    apart = unicodedata.normalize("NFKD", text)
+    plain = unicodedata.normalize("NFKC", "".join(c for c in apart if not unicodedata.combining(c))).casefold()
+    return " ".join(word[:_LONGEST] for word in _WORD.findall(plain) if word.isalnum())

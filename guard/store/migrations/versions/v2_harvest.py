@@ -4,31 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
-import unicodedata
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from alembic import op
 
-from guard.store.migrations import v2_words
+from guard.errors import StoreError
+from guard.store.migrations import v2_segments, v2_words
 
 revision = "2"
 down_revision = "1"
+T = TypeVar("T")
 
 _BIG = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 _BATCH = 500
 _LONGEST = 200
 _SEARCHED = 20_000
-_LONGEST_WORD = 64
-_UNSPACED = "\u3040-\u30ff\u3400-\u9fff\u0e00-\u0e7f"
-_WORD = re.compile(rf"[{_UNSPACED}]|[^\W_{_UNSPACED}]+")
 _COMBINED = ("model", "policy", "check", "channel", "correct", "late", "outcome", "review")
 _INDEXES = {
     "interruption": (
-        ("at", "seq", "combination", "score"),
-        ("combination", "at", "seq", "score", "tokens_wasted", "delay_s"),
+        ("at", "seq", "combination", "score", "tokens_wasted", "delay_s"),
+        ("combination", "at", "seq", "score"),
         ("user", "at", "seq", "combination", "score"),
         ("conversation", "at", "seq", "combination", "score"),
         ("session", "at", "seq", "combination", "score"),
@@ -36,29 +33,27 @@ _INDEXES = {
         ("rev",),
     ),
     "session": (("started", "seq"), ("conversation",), ("user",), ("rev",)),
-    "segment": (("at",), ("session",), ("conversation",), ("user",)),
+    "segment": (("at", "seq", "kind"), ("session",), ("conversation",), ("user",)),
     "judgement": (("session",), ("reviewer",)),
 }
 _NAMED_INDEXES = (
     ("ix_interruption_doubt", "interruption", ["review", "doubt", "seq"]),
     ("ix_session_policy_flagged", "session", ["policy", "flagged"]),
-    ("ix_segment_doubt", "segment", ["kind", "review", "doubt"]),
+    ("ix_segment_doubt", "segment", ["kind", "review", "doubt", "seq"]),
     ("ix_segment_draw", "segment", ["kind", "review", "draw"]),
     ("ix_judgement_subject", "judgement", ["subject", "reviewer"]),
 )
 
+_COUNTER = {"sqlite": "INSERT INTO meta VALUES ('rev', '0')", "postgresql": "CREATE SEQUENCE rev AS BIGINT"}
+
 
 def upgrade() -> None:
     """Make the tables anew and move the rows over."""
-    on_sqlite = op.get_bind().dialect.name == "sqlite"
-    for name in ("interruption", "session"):
-        _put_aside(name)
+    _put_aside("interruption", "at")
+    _put_aside("session", "started")
     _make_tables()
-    if on_sqlite:
-        op.execute("INSERT INTO meta (key, value) VALUES ('rev', '0')")
-    else:
-        op.execute("CREATE SEQUENCE rev AS BIGINT")
-    for statement in v2_words.STATEMENTS[op.get_bind().dialect.name]:
+    dialect = op.get_bind().dialect.name
+    for statement in (_COUNTER[dialect], *v2_words.STATEMENTS[dialect]):
         op.execute(statement)
     _move_rows()
     for name in ("interruption", "session"):
@@ -67,14 +62,15 @@ def upgrade() -> None:
     op.execute("UPDATE meta SET value = '2' WHERE key = 'schema'")
 
 
-def _put_aside(name: str) -> None:
-    """Out of the way of the new table, with the names of its indexes and keys free again."""
+def _put_aside(name: str, when: str) -> None:
+    """Out of the new table's way, its names too; with an index, or each page would sort all that is left."""
     bind = op.get_bind()
     for index in sa.inspect(bind).get_indexes(name):
         op.drop_index(str(index["name"]), name)
     op.rename_table(name, f"{name}_1")
     if bind.dialect.name == "postgresql":
         op.execute(f"ALTER INDEX {name}_pkey RENAME TO {name}_1_pkey")
+    op.create_index(f"ix_{name}_1", f"{name}_1", [when, "id"])
 
 
 def _named(*names: str) -> list[sa.Column[str]]:
@@ -89,9 +85,8 @@ def _floats(*names: str) -> list[sa.Column[float]]:
     return [sa.Column(name, sa.Float, nullable=False) for name in names]
 
 
-def _keyed() -> tuple[sa.Column[int], sa.Column[str]]:
-    number = sa.Column("seq", _BIG, primary_key=True, autoincrement=True)
-    return number, sa.Column("id", sa.String, nullable=False, unique=True)
+def _keyed() -> list[sa.Column[Any]]:
+    return [sa.Column("seq", _BIG, primary_key=True), sa.Column("id", sa.String, nullable=False, unique=True)]
 
 
 def _make_tables() -> None:
@@ -165,27 +160,38 @@ def _make_indexes() -> None:
 
 
 def _move_rows() -> None:
-    bind, number = op.get_bind(), 0
+    number = 0
     combinations: dict[int, dict[str, Any]] = {}
-    for row in _rows("interruption_1", "at"):
-        number += 1
-        row |= _found(json.loads(row["record"])) | {"seq": number, "rev": number}
-        combined = _combination(row)
-        combinations[combined["id"]] = combined
-        _insert("interruption", row | {"combination": combined["id"]})
-    seqs = {"interruption": number}
-    for seq, row in enumerate(_rows("session_1", "started"), 1):
-        number += 1
-        seqs["session"] = seq
-        _insert("session", row | {"seq": seq, "rev": number})
-    for combined in combinations.values():
-        _insert("combination", combined)
-    if bind.dialect.name == "sqlite":
-        bind.execute(sa.text("UPDATE meta SET value = :rev WHERE key = 'rev'"), {"rev": str(number)})
+    for page in _pages("interruption_1", "at"):
+        for seq, row in enumerate(page, number + 1):
+            row |= _read(row, _found) | {"seq": seq, "rev": seq}
+            combined = _combination(row)
+            combinations[combined["id"]] = combined
+            row["combination"] = combined["id"]
+        number += len(page)
+        _insert("interruption", page)
+    _insert("combination", list(combinations.values()))
+    sessions = 0
+    for page in _pages("session_1", "started"):
+        segments = [segment for row in page for segment in _read(row, v2_segments.segments)]
+        for seq, row in enumerate(page, sessions + 1):
+            row |= {"seq": seq, "rev": number + seq}
+        _insert("session", page)
+        _insert("segment", segments)
+        sessions += len(page)
+    if op.get_bind().dialect.name == "sqlite":
+        op.execute(sa.text("UPDATE meta SET value = :rev WHERE key = 'rev'").bindparams(rev=str(number + sessions)))
         return
-    for table, last in seqs.items():
-        _set_counter(sa.func.pg_get_serial_sequence(table, "seq"), last)
-    _set_counter("rev", number)
+    _set_counter(sa.func.pg_get_serial_sequence("interruption", "seq"), number)
+    _set_counter(sa.func.pg_get_serial_sequence("session", "seq"), sessions)
+    _set_counter("rev", number + sessions)
+
+
+def _read(row: dict[str, Any], read: Callable[[dict[str, Any]], T]) -> T:
+    try:
+        return read(json.loads(row["record"]))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise StoreError(f"stored record {row['id']!r} cannot be read ({error!r}); nothing was upgraded") from error
 
 
 def _set_counter(name: Any, last: int) -> None:
@@ -193,22 +199,23 @@ def _set_counter(name: Any, last: int) -> None:
         op.get_bind().execute(sa.select(sa.func.setval(name, last)))
 
 
-def _rows(name: str, when: str) -> Iterator[dict[str, Any]]:
+def _pages(name: str, when: str) -> Iterator[list[dict[str, Any]]]:
     """The old rows, oldest first, so many in memory at a time."""
     table = sa.Table(name, sa.MetaData(), autoload_with=op.get_bind())
     key = sa.tuple_(table.c[when], table.c.id)
-    query = sa.select(table).order_by(table.c[when], table.c.id).limit(_BATCH)
-    page = op.get_bind().execute(query).mappings().all()
+    query = sa.select(table).order_by(table.c[when], table.c.id).limit(500)
+    page = [dict(row) for row in op.get_bind().execute(query).mappings()]
     while page:
-        for row in page:
-            yield dict(row)
         last = sa.tuple_(sa.literal(page[-1][when]), sa.literal(page[-1]["id"]))
-        page = op.get_bind().execute(query.where(key > last)).mappings().all()
+        yield page
+        page = [dict(row) for row in op.get_bind().execute(query.where(key > last)).mappings()]
 
 
-def _insert(table: str, row: dict[str, Any]) -> None:
-    columns: list[sa.ColumnClause[Any]] = [sa.column(name) for name in row]
-    op.get_bind().execute(sa.table(table, *columns).insert().values({k: _plain(k, v) for k, v in row.items()}))
+def _insert(table: str, rows: list[dict[str, Any]]) -> None:
+    if rows:
+        columns: list[sa.ColumnClause[Any]] = [sa.column(name) for name in rows[0]]
+        made = [{name: _plain(name, value) for name, value in row.items()} for row in rows]
+        op.get_bind().execute(sa.table(table, *columns).insert(), made)
 
 
 def _found(record: dict[str, Any]) -> dict[str, Any]:
@@ -224,14 +231,8 @@ def _found(record: dict[str, Any]) -> dict[str, Any]:
         "doubt": 1 - score + (ran.count("clean") / len(ran) if ran else 0.0),
         "tokens_wasted": cut["tokens_wasted"],
         "delay_s": float(record["delay_s"]),
-        "search": _words("\n".join((cut["claim"]["text"], cut["put_in"], question))[:_SEARCHED]),
+        "search": v2_words.words("\n".join((cut["claim"]["text"], cut["put_in"], question))[:_SEARCHED]),
     }
-
-
-def _words(text: str) -> str:
-    apart = unicodedata.normalize("NFKD", text)
-    plain = unicodedata.normalize("NFKC", "".join(c for c in apart if not unicodedata.combining(c))).casefold()
-    return " ".join(word[:_LONGEST_WORD] for word in _WORD.findall(plain) if word.isalnum())
 
 
 def _combination(row: dict[str, Any]) -> dict[str, Any]:
