@@ -132,10 +132,8 @@ class Disk:
             try:
                 _flushed(part, data)
                 os.link(part, target)
-            except FileExistsError:
-                return False
-            except FileNotFoundError:
-                return False  # another run has made the file, and swept this part away as what a loser left
+            except (FileExistsError, FileNotFoundError):
+                return False  # another run has made the file, and perhaps swept this part away as what a loser left
             finally:
                 part.unlink(missing_ok=True)
             _sync(target.parent)
@@ -164,7 +162,7 @@ class Disk:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except FileNotFoundError as error:  # a caller would take it for a file's
-            raise StoreError(f"archive {self.shown!r}: {error}; name a folder that can be made and written") from None
+            raise StoreError(f"archive {self.shown!r}: {error}; name one that can be made") from None
         for parent in (folder, *folder.parents):
             _sync(parent)
             if parent == self._root.parent:

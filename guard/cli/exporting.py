@@ -98,9 +98,9 @@ def _source(order: Order, of_sessions: bool) -> Iterator[Source]:
         with _database(order.store or STORE) as database:
             yield kind(database=database, wanted=wanted)
         return
-    if of_sessions and (fields := choosing.of_interruptions(wanted)):
+    if of_sessions and (fields := choosing.inside(wanted)):
         raise ConfigError(
-            f"--where {', '.join(fields)}: sessions of an archive cannot be chosen by their interruptions; use policy, "
+            f"--where {', '.join(fields)}: sessions of an archive cannot be chosen by what is in them; use policy, "
             "model, session, conversation, user, since and until, or read the store"
         )
     from guard.archive import Archive
@@ -115,7 +115,7 @@ def _source(order: Order, of_sessions: bool) -> Iterator[Source]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FromSessions(FromStore):
-    """The store, whose sessions may be chosen by the interruptions they hold."""
+    """The store, whose sessions may be chosen by what is in them."""
 
     def sessions(self) -> Iterator[SessionRecord]:
         """See Source."""

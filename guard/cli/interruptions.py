@@ -57,7 +57,7 @@ def review(
 
 @interruptions_app.command()
 def show(
-    key: Annotated[str, typer.Argument(metavar="ID", help="An interruption's id.")],
+    key: Annotated[str, typer.Argument(metavar="ID", help="An interruption's or a statement's id.")],
     store: StoreUrl = "sqlite:///guard.db",
     tokens: Annotated[bool, typer.Option("--tokens", help="With the model's tokens and their alternatives.")] = False,
 ) -> None:

@@ -20,7 +20,7 @@ from rich.text import Text
 
 from guard import registry
 from guard.checks import Resources
-from guard.cli.choosing import INTERRUPTIONS_ONLY, sessions
+from guard.cli.choosing import INSIDE, sessions
 from guard.cli.eval_models import Asked, policy_and_models
 from guard.cli.reading import opened, print_json, printable
 from guard.core.records import Judgement, Review, SessionRecord
@@ -181,8 +181,8 @@ def _none(document: Mapping[str, Any], wanted: Wanted) -> Iterator[str]:
     """Why there is nothing, where conditions left nothing."""
     if wanted.where and not document["sessions"]:
         yield (
-            f"no session on record is like that; {', '.join(INTERRUPTIONS_ONLY)} ask for sessions that hold such an "
-            "interruption"
+            f"no session on record is like that; {', '.join(INSIDE)} ask for sessions that hold such an interruption, "
+            "or such a statement that was flagged and let pass"
         )
 
 

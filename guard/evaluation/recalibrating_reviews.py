@@ -139,9 +139,10 @@ def _judged(log: Database, record: SessionRecord, subject: str, review: Review) 
 
 
 def _scores(record: SessionRecord, choice: int, segment: int) -> dict[str, float]:
-    """What the checks said of a segment, as they said it."""
-    mine = (e for e in record.events if e["event"] == "checked" and e["choice"] == choice and e["segment"] == segment)
-    return {e["check"]: max((finding["score"] for finding in e.get("findings", ())), default=0.0) for e in mine}
+    """What the checks said of a segment, as they said it; 0 where they had nothing to say."""
+    mine = (e for e in record.events if e.get("choice") == choice and e.get("segment") == segment)
+    said = (e for e in mine if e["event"] == "checked" or e.get("status") == "not_applicable")
+    return {e["check"]: max((finding["score"] for finding in e.get("findings", ())), default=0.0) for e in said}
 
 
 def _clean(record: SessionRecord) -> int:

@@ -95,9 +95,9 @@ def _any(answers: Answers) -> bool:
 def _labelled(played: Played, checks: Sequence[str]) -> Iterator[tuple[Answers, bool]]:
     for segment in played.segments if played.row.located else ():
         wrong = is_right(played.row, (segment.start, segment.end))
-        ran = (heard for heard in segment.heard if heard.status in ("clean", "flagged"))
-        answers = {heard.check: heard.score for heard in ran if heard.check in checks}
-        if answers and wrong is not None:
+        asked = [heard for heard in segment.heard if heard.check in checks and heard.status != "unscanned"]
+        answers = {heard.check: heard.score for heard in asked if heard.status != "not_applicable"}
+        if asked and wrong is not None:
             yield answers, wrong
 
 

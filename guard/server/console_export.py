@@ -54,16 +54,15 @@ def add(routes: APIRouter, gateway: Gateway) -> None:
 
 @cache
 def formats() -> tuple[str, ...]:
-    """The formats that can be downloaded: those that need no tokenizer."""
+    """The formats that can be downloaded: those that need nothing but the log's interruptions."""
     return tuple(name for name in registry.names("exporters") if _is_plain(name))
 
 
 def _is_plain(name: str) -> bool:
     try:
-        Maker(Job(format=name))
+        return not Maker(Job(format=name)).of_sessions
     except ConfigError:
         return False
-    return True
 
 
 def _rows(store: Store, wanted: Exported) -> Iterator[bytes]:
@@ -71,6 +70,8 @@ def _rows(store: Store, wanted: Exported) -> Iterator[bytes]:
     source = FromStore(database=store.database, wanted=wanted.filter())
     trusted = tuple(each.check for each in trusts(source.reviewed()) if each.enough)
     job = Job(format=wanted.format, unreviewed=wanted.unreviewed, trusted=trusted)
+    if Maker(job).of_sessions:
+        raise ConfigError(f"{wanted.format} is made of whole sessions")
     made = local.rows(job, source, Counts())
     with closing(Seen()) as seen:
         yield from (row.line for row in made if not seen.again(row.same, b""))

@@ -13,12 +13,13 @@ from pydantic import BaseModel, Field, FiniteFloat, StringConstraints, model_val
 from guard.core.records import Review, Ruling
 from guard.core.types import Channel, Correct, Outcome
 from guard.store import Filter
+from guard.store.where import LONGEST_SEARCH
 
 LONGEST = 10_000
 """Characters of a text that a client may send."""
 
 Text = Annotated[str, StringConstraints(max_length=LONGEST)]
-Words = Annotated[str, StringConstraints(max_length=1000)]  # SQLite takes no more than a thousand conditions
+Words = Annotated[str, StringConstraints(max_length=LONGEST_SEARCH)]
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
 Score = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 

@@ -13,7 +13,7 @@ from itertools import combinations
 
 import sqlalchemy as sa
 
-from guard.store.schema import INTERRUPTION, JUDGEMENT, SEGMENT, TALLY
+from guard.store.schema import COMBINATION, INTERRUPTION, JUDGEMENT, SEGMENT, TALLY
 from guard.store.segments import Segments
 
 _Z = 1.959963984540054
@@ -35,9 +35,12 @@ class CheckQuality:
 class Recall:
     """Of the statements that should have been interrupted, the share that was: an estimate with a 95 % interval.
 
-    `judged` clean segments were looked at and `missed` of them found wrong; that share of all `segments` that nothing
-    flagged is what guard missed, against its `interruptions` as far as reviewers confirm them. The interval is that of
-    the missed share. Clean responses are kept less often than flagged ones, so the segments lean towards those.
+    `judged` segments that no check had anything against were looked at and `missed` of them found wrong; that share of
+    all such `segments`, with the share of flagged ones that should not have been let pass, is what guard missed,
+    against its `interruptions`, of each check as far as reviewers confirm them. Where nothing of a kind is judged,
+    interruptions count as right and flagged statements as rightly let pass. The interval is that of the missed share
+    alone. Clean responses are kept less often than flagged ones, so the segments lean towards those; of what is
+    flagged, reviewers see the doubtful first.
     """
 
     value: float
@@ -63,6 +66,10 @@ class Agreement:
     reviewers: int
 
 
+_CUT = INTERRUPTION.c.combination == COMBINATION.c.id
+_BY_CHECK = sa.select(COMBINATION.c.check, sa.select(sa.func.count()).where(_CUT).scalar_subquery())
+
+
 class Quality(Segments):
     """The part of `Database` that sums up judgements."""
 
@@ -81,26 +88,34 @@ class Quality(Segments):
 
     def recall(self) -> Recall | None:
         """None where no clean segment was judged or nothing was counted."""
-        row = SEGMENT.c
-        clean = sa.select(row.review, row.weight).where(row.kind == "clean", row.review.in_(("confirmed", "rejected")))
+        row, review = SEGMENT.c, ("confirmed", "rejected")
+        clean = sa.select(row.review, row.weight).where(row.kind == "clean", row.review.in_(review))
+        flagged = sa.select(row.review, sa.func.count()).where(row.kind == "flagged").group_by(row.review)
         with self._reading() as connection:
             judged = [(review == "rejected", weight) for review, weight in connection.execute(clean)]
+            passed = Counter[str]()
+            for ruling, number in connection.execute(flagged):
+                passed[ruling] = number
             segments = int(connection.scalar(sa.select(sa.func.sum(TALLY.c.segments))) or 0)
-            cuts = connection.scalar(sa.select(sa.func.count()).select_from(INTERRUPTION)) or 0
-        pairs = self.reviewed().values()
-        good, bad = sum(pair[0] for pair in pairs), sum(pair[1] for pair in pairs)
-        caught = cuts * (good / (good + bad) if good + bad else 1.0)
+            cuts = Counter[str]()
+            for check, number in connection.execute(_BY_CHECK):
+                cuts[check] += number
         if not judged or not segments:
             return None
+        right = self.reviewed()
+        caught = sum(number * _share(*right.get(check, (0, 0)), otherwise=1.0) for check, number in cuts.items())
+        doubtful = passed.total()
+        known = doubtful * _share(passed["rejected"], passed["confirmed"], otherwise=0.0)
+        quiet = max(segments - cuts.total() - doubtful, 0)
         rate, low, high = _rate(judged)
         return Recall(
-            value=_recall(caught, rate * segments),
-            low=_recall(caught, high * segments),
-            high=_recall(caught, low * segments),
+            value=_recall(caught, known + rate * quiet),
+            low=_recall(caught, known + high * quiet),
+            high=_recall(caught, known + low * quiet),
             judged=len(judged),
             missed=sum(missed for missed, _ in judged),
             segments=segments,
-            interruptions=cuts,
+            interruptions=cuts.total(),
         )
 
     def agreement(self) -> Agreement:
@@ -139,6 +154,11 @@ def _rate(judged: list[tuple[bool, int]]) -> tuple[float, float, float]:
     rate = sum(weight for missed, weight in judged if missed) / total
     size = total**2 / sum(weight**2 for _, weight in judged)
     return rate, *wilson(rate * size, size)
+
+
+def _share(some: int, others: int, *, otherwise: float) -> float:
+    """`some` of all; `otherwise` where there are none."""
+    return some / (some + others) if some + others else otherwise
 
 
 def _recall(caught: float, missed: float) -> float:

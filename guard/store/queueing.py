@@ -5,9 +5,9 @@ judged, two reviewers see different ones. In this order:
 
 1. What nobody has judged, most informative first (`rows`: the doubt). Of what is about as doubtful, each reviewer
    begins elsewhere.
-2. What others have judged and this one has not, disputed ones first: second opinions.
+2. What others have judged and this one has not, second opinions: disputed ones before others where not all fit.
 
-Into it are mixed segments that every check passed, drawn at random: only they tell what the checks miss.
+Into it are mixed segments that no check had anything against, drawn at random: only they tell what the checks miss.
 """
 
 from __future__ import annotations
@@ -124,7 +124,8 @@ def _second(connection: sa.Connection, reviewer: str, limit: int) -> list[Subjec
                 rows = connection.execute(query.order_by(row.doubt.desc(), row.seq.desc()).limit(limit - len(found)))
                 made = _interruptions(rows) if table is INTERRUPTION else _segments(rows, "random clean segment")
                 found += [replace(subject, why="second opinion") for subject in made]
-    return found
+    # In an order that does not tell what the others said.
+    return sorted(found, key=lambda subject: share(reviewer + subject.id))
 
 
 def _judged(key: Any, reviewer: str) -> sa.ColumnElement[bool]:

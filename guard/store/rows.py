@@ -74,7 +74,7 @@ def judgement_row(judgement: Judgement) -> dict[str, Any]:
 
 def segment_rows(record: SessionRecord) -> list[dict[str, Any]]:
     """The rows of the segments that a reviewer may be asked about: every one that was flagged and let pass, and one of
-    those that every check found clean, drawn by the session's id."""
+    those that no check had anything against, drawn by the session's id."""
     judged = [(choice, *one) for choice in record.choices for one in _judged(choice)]
     rows = [_segment_row(record, *one) for one in judged if was_let_pass(one[-1])]
     clean = [one for one in judged if is_clean(one[-1])]
@@ -90,9 +90,10 @@ def was_let_pass(verdicts: Sequence[Verdict]) -> bool:
 
 
 def is_clean(verdicts: Sequence[Verdict]) -> bool:
-    """Whether a check found nothing and no check found anything or failed to run."""
+    """Whether checks looked at it and none found anything or failed to run; that none had anything to say of it is how
+    most mistakes are missed."""
     statuses = {verdict.status for verdict in verdicts}
-    return "clean" in statuses and statuses <= {"clean", "not_applicable"}
+    return bool(statuses) and statuses <= {"clean", "not_applicable"}
 
 
 def surest(verdicts: Iterable[Verdict]) -> float:

@@ -29,7 +29,8 @@ class SegmentRecord:
         at: when its response ended, in unix seconds.
         before: its channel's text before it, as it stands at the response's end.
         verdicts: the surest flagged one first.
-        kind: `flagged` by a check and not interrupted, or `clean`: drawn at random from what every check passed.
+        kind: `flagged` by a check and not interrupted, or `clean`: drawn at random from what no check had
+            anything against.
     """
 
     id: str

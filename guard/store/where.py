@@ -18,6 +18,9 @@ from guard.errors import ConfigError
 OUTCOMES = (*get_args(Outcome), "open")
 """`open`: the response still runs."""
 
+LONGEST_SEARCH = 1000
+"""Characters of a search for words."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
@@ -105,6 +108,12 @@ def _text(text: str) -> str:
     return text
 
 
+def _phrase(text: str) -> str:
+    if len(text) > LONGEST_SEARCH:  # each word is a condition of its own, and a database takes so many
+        raise ValueError(f"a search has {LONGEST_SEARCH} characters at most")
+    return _text(text)
+
+
 def _switch(text: str) -> bool:
     if text not in ("true", "false"):
         raise ValueError(f"{text!r} is neither true nor false")
@@ -149,7 +158,7 @@ _FIELDS: Mapping[str, Callable[[str], Any]] = {
     "user": _text,
     "since": _time,
     "until": _time,
-    "text": _text,
+    "text": _phrase,
 }
 _SIGNED: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "score>=": ("score_min", _score),

@@ -50,7 +50,8 @@ def examined(
     *before, last = (
         Segment(id=at, channel="content", start=0, end=len(text), text=text, attempt=0) for at, text in enumerate(texts)
     )
-    given = Evidence(passages=(Passage(source="evidence", text=json.dumps(RECORD)),), question=asked)
+    passages = (Passage(source="evidence", text=json.dumps(RECORD)), Passage(source="user", text=asked))
+    given = Evidence(passages=passages, question=asked)
     result: Result = check.examine(last, Context(evidence=given, standing=lambda: tuple(before)))
     return result
 

@@ -132,23 +132,34 @@ def test_conditions_and_a_limit_choose_sessions(
 @pytest.mark.parametrize(
     ("where", "sessions"),
     [
-        (["check=phrase"], 2),
+        (["check=phrase"], 3),
         (["check=grounding"], 0),
         (["text=five"], 1),
         (["text=five", "user=Fiv"], 1),
         (["text=five", "user=One"], 0),
         (["score>=0.95"], 0),
-        (["score<=0.95"], 2),
+        (["score<=0.95"], 3),
+        (["score<=0.7"], 1),
+        (["score>=0.7"], 2),
+        (["text=three od"], 1),
+        (["text=three odd", "channel=content", "score>=0.6", "score<=0.6", "check=phrase"], 1),
+        (["text=three od", "channel=reasoning"], 0),
+        (["text=thre odd"], 0),
+        (["text=..."], 0),
+        (["text=odd", "late=false"], 0),
+        (["review=rejected"], 1),
+        (["check=phrase", "review=rejected", "user=Thr"], 1),
         (["outcome=corrected", "correct=retract", "late=false", "channel=content"], 2),
         (["review=confirmed"], 1),
-        (["check=phrase", "since=2001-01-01", "until=2999-01-01"], 2),
+        (["check=phrase", "since=2001-01-01", "until=2999-01-01"], 3),
         (["check=phrase", "since=2999-01-01"], 0),
     ],
 )
-def test_what_only_an_interruption_has_chooses_the_sessions_that_hold_one(
+def test_what_a_session_does_not_have_chooses_those_that_hold_it(
     log: Database, tmp_path: Path, capsys: pytest.CaptureFixture[str], where: list[str], sessions: int
 ) -> None:
     judge(log, "One BAD", "confirmed")
+    judge(log, "Three ODD", "rejected")
     assert document(log, policy(tmp_path, 0.95), capsys, where=where)["sessions"] == sessions
     assert document(log, policy(tmp_path, 0.95), capsys, where=where, limit=1)["sessions"] == min(sessions, 1)
 

@@ -30,7 +30,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """40 conversations; in each, one statement that is interrupted and two that are flagged and let pass."""
     folder = tmp_path_factory.mktemp("recalibrating")
     phrases = [{"text": word, "reason": f"{word}.", "score": score} for word, score in SCORES.items()]
-    phrases.append({"text": "One", "score": 0.0})  # what the check has looked at and found nothing in
+    phrases.append({"regex": "One|Five", "score": 0.0})  # what the check has looked at and found nothing in
     policy = policy_file(folder, "scored", checks=[{"check": "phrase", "phrases": phrases}])
     said = answer([{"content": "One. Two W90. Three W55. Four W70. Five."}, {"finish": "stop"}])
     with serving(settings(folder, [said], policies={"default": policy})) as live:

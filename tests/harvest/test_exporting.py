@@ -233,22 +233,22 @@ def test_a_failure_half_way_leaves_nothing(folder: Path, tmp_path: Path, monkeyp
     assert (tmp_path / "set" / "train.jsonl").read_text(encoding="utf-8") == "kept"
 
 
-def test_what_only_an_interruption_has_chooses_the_sessions_of_a_store(
+def test_what_a_session_does_not_have_chooses_those_of_a_store_that_hold_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cuts = [replace(varied(number), provenance=session(number).provenance) for number in range(3)]
     with filled(tmp_path, cuts, map(session, range(6))):
         read = {}
-        for condition in ("check=knowledge", "late=false", "check=nobody", "policy=none"):
+        for condition in ("check=knowledge", "late=false", "check=nobody", "policy=none", "check=grounding"):
             export(tmp_path, tmp_path / "rows.jsonl", "spans", unreviewed=True, where=[condition])
             said = capsys.readouterr().out
             found = re.search(r"(\d+) records read", said)
             read[condition] = int(found[1]) if found else -1
             assert (f"no session on record matches --where {condition}" in said) is (read[condition] == 0)
-    assert read == {"check=knowledge": 1, "late=false": 3, "check=nobody": 0, "policy=none": 0}
+    assert read == {"check=knowledge": 1, "late=false": 3, "check=nobody": 0, "policy=none": 0, "check=grounding": 4}
 
 
-def test_sessions_of_an_archive_are_not_chosen_by_interruptions(folder: Path, tmp_path: Path) -> None:
+def test_sessions_of_an_archive_are_not_chosen_by_what_is_in_them(folder: Path, tmp_path: Path) -> None:
     pytest.importorskip("pyarrow", reason="an archive needs it")
     with pytest.raises(ConfigError, match="--where check, score: sessions of an archive cannot be chosen"):
         export_rows(

@@ -258,8 +258,30 @@ def test_recall_is_estimated_from_clean_segments(database: Database) -> None:
     found = database.recall()
     assert isinstance(found, Recall)
     assert (found.judged, found.missed, found.segments, found.interruptions) == (10, 1, 70, 8)
-    assert found.value == pytest.approx(7 / (7 + 0.1 * 70))
+    quiet = 70 - 8 - 1  # neither interrupted nor flagged
+    assert found.value == pytest.approx(7 / (7 + 0.1 * quiet))
     assert found.low < found.value < found.high
+    (flagged,) = database.segments(10)
+    database.judge(said(flagged.id, "bob", "rejected"))  # it was missed too
+    found = database.recall()
+    assert isinstance(found, Recall)
+    assert found.value == pytest.approx(7 / (7 + 0.1 * quiet + 1))
+
+
+def test_precision_counts_by_check_however_often_each_is_judged(database: Database) -> None:
+    """Two checks: one is always right and seldom judged, the other never and always."""
+    for number in range(20):
+        database.add_interruption(interruption(number, check="good" if number < 18 else "bad"))
+    for number, ruling in ((0, "confirmed"), (1, "confirmed"), (18, "rejected"), (19, "rejected")):
+        database.judge(said(f"s1.0.{number}", "ann", ruling))  # type: ignore[arg-type]
+    database.add_session(spoken("f", "flagged"))
+    database.add_session(spoken("c", "clean"), 100.0)
+    (clean,) = database.segments(10, "clean")
+    database.judge(said(clean.id, "ann", "rejected"))
+    database.tally("m", "p", at=0.0, segments=20 + 1 + 18)
+    found = database.recall()
+    assert isinstance(found, Recall)
+    assert found.value == pytest.approx(18 / (18 + 18))
 
 
 def test_agreement_is_beyond_chance(database: Database) -> None:

@@ -50,6 +50,7 @@ def test_every_field_can_be_written() -> None:
         ("score>=nan", "no score from 0 to 1"),
         ("since=yesterday", "neither a date"),
         ("since=inf", "neither a date"),
+        ("text=" + "a " * 501, "1000 characters at most"),
     ],
 )
 def test_what_cannot_be_understood_says_what_can(condition: str, words: str) -> None:

@@ -10,7 +10,7 @@ _CLEAN = {"clean", "not_applicable"}
 
 
 def segments(record: dict[str, Any]) -> list[dict[str, Any]]:
-    """The rows: every segment that was flagged and let pass, and one of those that every check found clean."""
+    """The rows: every segment that was flagged and let pass, and one of those that no check had anything against."""
     session = record["provenance"]["session"]
     judged = [
         (f"{session}.{choice['choice']}#{key}", said) for choice in record["choices"] for key, said in _of(choice)
