@@ -13,8 +13,22 @@ from guard.store.judging import consensus
 
 
 def of_records(records: Iterable[InterruptionRecord]) -> dict[str, Review]:
-    """Of interruptions that were reviewed, by their id."""
-    return {record.interruption.id: record.review for record in records if record.review != "unreviewed"}
+    """Of interruptions that were reviewed, by their id.
+
+    One whose reason or correction a reviewer wrote anew counts as disputed here: in a whole session guard's own words
+    stand behind the claim, and of those nobody said that they are right.
+    """
+    reviewed = (record for record in records if record.review != "unreviewed")
+    return {record.interruption.id: "disputed" if _reworded(record) else record.review for record in reviewed}
+
+
+def _reworded(record: InterruptionRecord) -> bool:
+    told, made = record.revised, record.interruption
+    if told is None:
+        return False
+    reason = made.reason if told.reason is None else told.reason
+    correction = made.correction if told.correction is None else told.correction
+    return (reason, correction) != (made.reason, made.correction)
 
 
 def of_judgements(judgements: Iterable[Judgement]) -> dict[str, Review]:

@@ -125,4 +125,4 @@ def _reviews(
     found: dict[str, Review] = {}
     for review in ("confirmed", "rejected", "disputed"):
         found |= reviews.of_records(interruptions(Filter(review=review)))
-    return found | (reviews.of_judgements(judged.iter_judgements()) if judged else {})
+    return (reviews.of_judgements(judged.iter_judgements()) if judged else {}) | found

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from guard.cli.exporting import export_rows
+from guard.core.records import Revision
 from tests.exporters.sessions import Script, supervised
 from tests.harvest.logs import filled, judged, session
 
@@ -30,6 +31,17 @@ def test_they_label_steps(tmp_path: Path) -> None:
     assert found["x00003"] == [True, False]  # clean, and missed
     assert found["x00006"] == [True, True]  # flagged, and rightly let pass
     assert found["x00012"] == [True, False]  # flagged, and nobody has looked at it
+
+
+def test_what_a_reviewer_words_anew_is_no_right_step(tmp_path: Path) -> None:
+    said: list[Script] = [[("content", "It is bad. ")], [("content", " So Canberra.")]]
+    whole, (cut,) = supervised(said, ["bad"], content="interrupt")
+    for name, revised in (("same", None), ("other", Revision(correction="It is Perth."))):
+        (tmp_path / name).mkdir()
+        with filled(tmp_path / name, [replace(cut, review="confirmed", revised=revised)], [whole]):
+            pass
+        rows = [json.loads(line) for line in exported(tmp_path / name, "stepwise", unreviewed=True).splitlines()]
+        assert any(True in row["labels"] for row in rows) is (revised is None)
 
 
 def _ruled(folder: Path, ruling: str) -> str:
