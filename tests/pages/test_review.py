@@ -114,7 +114,7 @@ async def test_what_was_skipped_is_counted_and_can_be_taken_up_again(tab: Tab, s
     page = await tab.go("review")
 
     def queued() -> int:
-        asked = {"reviewer": "Eve", "limit": 500}
+        asked: dict[str, str | int] = {"reviewer": "Eve", "limit": 500}
         return len(site.live.client.get("/guard/api/queue", params=asked).json()["data"])
 
     waiting = queued()
