@@ -108,7 +108,8 @@ class Trace:
         self._leave(event.attempt, choice, {"finish_reason": why})
 
     def _failed(self, choice: int, event: ev.Failed) -> None:
-        if attempt := self._attempt(event.attempt, choice):
+        attempt = self._attempt(event.attempt, choice)
+        if attempt and choice in attempt.readers:  # an upstream may break off behind the end
             self._fail(attempt.span, str(event.status))
         self._leave(event.attempt, choice, {"status": str(event.status)})
 

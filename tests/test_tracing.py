@@ -87,10 +87,11 @@ def about(span: ReadableSpan) -> Mapping[str, Any]:
     return {name.removeprefix("guard."): value for name, value in (span.attributes or {}).items()}
 
 
-def test_an_interrupted_stream(traced: Traced) -> None:
+def test_an_interrupted_stream(traced: Traced, caplog: pytest.LogCaptureFixture) -> None:
     heard = traced.live.stream(CLIENT, user="Ada", model="m")
     assert len(heard.events) == 1
     spans = traced.spans()
+    assert "ended span" not in caplog.text
     (request,) = named(spans, "guard.request")
     assert request.parent is not None
     assert (f"{request.parent.trace_id:032x}", f"{request.parent.span_id:016x}") == (TRACE, PARENT)

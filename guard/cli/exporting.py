@@ -190,7 +190,7 @@ def _print(done: Harvested, report: dict[str, Any], order: Order, unlike: str) -
         print(_TOKENS)
     if unlike:
         print(f"{unlike} matches --where {' --where '.join(map(printable, order.where))}")
-    elif not done.rows:
+    elif not (done.rows or report["selected"]):  # else what was left out says why
         hint = "" if order.unreviewed and order.format != "clean" else _REVIEW[order.format != "clean"]
         print(_why_none(done, hint, isinstance(exporter_of(order.job()), OfSessions)))
 

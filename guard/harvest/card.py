@@ -24,6 +24,16 @@ from guard.harvest import alike, counts
 from guard.harvest.selecting import REVIEWS, Trust
 from guard.harvest.sink import MADE_BY, Harvested
 
+_CORRECTION = "What a model made up is context in them, and only the correction a target."
+_LEARNT = {
+    "stepwise": "Each step is labelled right or wrong.",
+    "spans": "What a model made up is marked in the texts.",
+    "unpaired_preference": "What a model made up is labelled wrong, the correction right.",
+    "preference": "What a model made up is context or rejected, and the correction chosen.",
+    "documents": "What a model made up is told of in them as a mistake, and marked.",
+}
+"""What a row teaches, in formats where that is not `_CORRECTION`."""
+
 _LICENCE = re.compile(r"[a-z0-9][a-z0-9.-]*")
 _MARKUP = re.compile(r"([\\`*_{}\[\]()#+!|~>@$-])")
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
@@ -86,7 +96,7 @@ def card(told: Told, done: Harvested) -> str:
         MADE_BY,
         f"# {quoted(told.format)}",
         f"Training rows of the format {quoted(told.format)}, exported by premise-guard {__version__} from a log whose "
-        f"records are of version {VERSION}. What a model made up is context in them, and only the correction a target.",
+        f"records are of version {VERSION}. {_LEARNT.get(told.format, _CORRECTION)}",
         _files(done),
         "## How to make it again\n\nFrom the same log, with the same version:",
         f"    {_line(told.command)}",
@@ -126,8 +136,10 @@ def _front(told: Told, done: Harvested) -> dict[str, Any]:
     files = [{"split": split, "path": file.name} for split, file in done.files.items() if file.rows]
     front: dict[str, Any] = {}
     if told.licence:
-        known = _LICENCE.fullmatch(told.licence)
-        front |= {"license": told.licence} if known else {"license": "other", "license_name": _line(told.licence)}
+        known = _LICENCE.fullmatch(told.licence.lower())
+        front |= (
+            {"license": told.licence.lower()} if known else {"license": "other", "license_name": _line(told.licence)}
+        )
     front |= {"tags": ["premise-guard"], "size_categories": [_size(done.rows)]}
     if files:
         front["configs"] = [{"config_name": "default", "data_files": files}]

@@ -42,7 +42,7 @@ def add(routes: APIRouter, gateway: Gateway) -> None:
         except UnknownPlugin as error:
             raise RequestError(str(error), param="format", code="invalid_format") from None
         except ConfigError as error:
-            told = f"{error} (of `guard export {wanted.format}`: it does what a download does not)"
+            told = f"{error}; a download cannot have that, `guard export {wanted.format}` can"
             raise RequestError(told, param="format", code="invalid_format") from None
         headers = {
             "cache-control": "no-store",

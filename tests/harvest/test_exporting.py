@@ -105,6 +105,13 @@ def test_archive_and_store_give_the_same_rows(folder: Path, tmp_path: Path) -> N
         assert (tmp_path / "store.jsonl").read_bytes() == (tmp_path / "archive.jsonl").read_bytes() != b""
 
 
+@pytest.mark.parametrize(("format_", "told"), [("clean", "only the correction"), ("stepwise", "right or wrong")])
+def test_the_card_says_what_a_row_teaches(folder: Path, tmp_path: Path, format_: str, told: str) -> None:
+    card = (export(folder, tmp_path / "set", format_, licence="MIT") / "README.md").read_text(encoding="utf-8")
+    assert told in card
+    assert yaml.safe_load(card.split("---\n")[1])["license"] == "mit"
+
+
 def test_the_card_says_what_is_there(folder: Path, tmp_path: Path) -> None:
     out = export(
         folder,
