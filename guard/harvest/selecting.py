@@ -7,16 +7,14 @@ what is doubtful first, so the figure is rather too low than too high.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from guard.errors import ConfigError
+from guard.store.quality import wilson
 
 PRECISION = 0.9
 REVIEWS = 20
-_Z = 1.959964
-"""Of a 95 % interval."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,9 +34,7 @@ class Trust:
     @property
     def interval(self) -> tuple[float, float]:
         """Wilson's 95 % interval of the precision."""
-        n, p = self.confirmed + self.rejected, self.precision
-        middle, spread = p + _Z**2 / (2 * n), _Z * math.sqrt(p * (1 - p) / n + _Z**2 / (4 * n * n))
-        return tuple((middle + sign * spread) / (1 + _Z**2 / n) for sign in (-1, 1))  # type: ignore[return-value]
+        return wilson(self.confirmed, self.confirmed + self.rejected)
 
 
 def trusts(reviewed: Mapping[str, tuple[int, int]], precision: float = PRECISION) -> list[Trust]:

@@ -19,7 +19,8 @@ from guard.store.codec import decode, encode
 
 def turns(records: Iterable[InterruptionRecord]) -> Iterator[list[InterruptionRecord]]:
     """The records of each turn, in the order in which they came."""
-    with closing(sqlite3.connect("", isolation_level=None)) as file:
+    # One at a time, but not always the same thread: a download is made in whichever is free.
+    with closing(sqlite3.connect("", isolation_level=None, check_same_thread=False)) as file:
         file.executescript(
             f"PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-{CACHE_KIB};"
             "CREATE TABLE held (session TEXT, choice INTEGER, record TEXT);"

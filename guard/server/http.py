@@ -177,7 +177,7 @@ class AdminOnly:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the request pass, or refuse it."""
-        path = scope.get("path", "").removeprefix(scope.get("root_path", ""))  # as the router reads it
+        path = _path(scope)
         if scope["type"] == "http" and (path == "/guard" or path.startswith("/guard/")):
             headers = headers_of(scope)
             try:
@@ -207,6 +207,13 @@ class AdminOnly:
                 status=403,
                 code="foreign_origin",
             )
+
+
+def _path(scope: Scope) -> str:
+    """The path as the router reads it: behind the path that the application is mounted at, where that is one."""
+    path: str = scope.get("path", "")
+    root = scope.get("root_path", "")
+    return path.removeprefix(root) if path.startswith(f"{root}/") else path
 
 
 def _is_page(path: str) -> bool:

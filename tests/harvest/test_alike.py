@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Any
 
@@ -90,3 +91,10 @@ def test_the_first_stands_and_what_was_dropped_is_no_measure() -> None:
 def test_without_near_only_the_same_is_dropped() -> None:
     one = row(WORDS[:50])
     assert again(one, row(WORDS[1:50]), one | {"id": "other"}, near=False) == ["", "", "duplicate"]
+
+
+def test_what_was_seen_is_known_in_every_thread() -> None:
+    """A server's pool gives each piece of a download to another thread."""
+    with closing(Seen()) as seen, ThreadPoolExecutor(1) as one, ThreadPoolExecutor(1) as other:
+        said = [thread.submit(seen.again, b"same", b"").result() for thread in (one, other, one)]
+    assert said == ["", "duplicate", "duplicate"]

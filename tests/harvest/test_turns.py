@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from itertools import cycle
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -35,6 +37,17 @@ def test_every_record_comes_once_with_those_of_its_turn(given_: list[tuple[str, 
         assert all(each.closing and not each.closing.complete for each in one[:-1])
     ended = [one[-1].at for one in found if one[-1].closing and one[-1].closing.complete]
     assert ended == [each.at for each in records if each.closing and each.closing.complete]
+
+
+def test_a_download_takes_them_in_whichever_thread_is_free() -> None:
+    """A server's pool gives each piece of a download to another thread."""
+    records = [record(id=f"s.0.{n}", session=f"s{n % 2}", choice=0, complete=n > 3, at=float(n)) for n in range(6)]
+    coming, found = turns(records), []
+    with ThreadPoolExecutor(1) as one, ThreadPoolExecutor(1) as other:
+        threads = cycle((one, other))
+        while each := next(threads).submit(next, coming, None).result():
+            found.append([record_.interruption.id for record_ in each])
+    assert found == [["s.0.0", "s.0.2", "s.0.4"], ["s.0.1", "s.0.3", "s.0.5"]]
 
 
 def test_the_maker_gives_the_rows_that_the_format_gives() -> None:

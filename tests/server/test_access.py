@@ -156,6 +156,9 @@ async def test_it_is_as_closed_below_another_applications_path(tmp_path: Path) -
         transport = httpx.ASGITransport(app, root_path="/below")  # as a server that knows its proxy's path
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
             assert (await client.get(f"/below{path}")).status_code == 403
+        part = httpx.ASGITransport(app, root_path="/gu")  # the beginning of a name is no place to be mounted at
+        async with httpx.AsyncClient(transport=part, base_url="http://127.0.0.1") as client:
+            assert (await client.get(path)).status_code == 403
 
 
 def test_guards_own_page_is_let_in(live: Live) -> None:
